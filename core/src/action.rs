@@ -1,0 +1,170 @@
+//! What the engine wants done. The driver performs actions in order and interprets none of them.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Conn, PoolId, UpstreamId};
+use crate::notice::Notice;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Open a connection, and answer with [`Event::Connected`](crate::Event::Connected) or
+    /// [`Event::ConnectFailed`](crate::Event::ConnectFailed), at the latest after 15 s.
+    Connect {
+        /// The identity that all events about it will carry.
+        upstream: UpstreamId,
+        /// The slot, for the log.
+        pool: PoolId,
+        /// Name or address literal.
+        host: Arc<str>,
+        /// TCP port.
+        port: u16,
+    },
+    /// Write one message, whole lines, with one write call if the socket takes it; else queue the rest.
+    Send {
+        /// To whom.
+        conn: Conn,
+        /// The bytes, in the buffer's own storage: see [`ActionBuf::bytes`].
+        bytes: Bytes,
+    },
+    /// Read no more from this connection until told.
+    PauseReading(Conn),
+    /// Read again from this connection.
+    ResumeReading(Conn),
+    /// Write what is queued as far as the socket takes it at once, then close. No event follows; the id is dead.
+    Close(Conn),
+    /// A fact, for logs, metrics and screens.
+    Notice(Notice),
+    /// [`Command::Drain`](crate::Command::Drain) is done: no connection is left, the driver may end.
+    Drained,
+}
+
+/// Where a message lies in an [`ActionBuf`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes(Range<u32>);
+
+/// Actions in order, and the bytes that they send. Kept and cleared by the driver, so that a step allocates nothing
+/// once the buffer has grown.
+#[derive(Debug, Default)]
+pub struct ActionBuf {
+    actions: Vec<Action>,
+    storage: Vec<u8>,
+}
+
+impl ActionBuf {
+    /// An empty buffer.
+    pub fn new() -> ActionBuf {
+        ActionBuf::default()
+    }
+
+    /// The actions in the order in which they are to be done.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The message of an [`Action::Send`] of this buffer.
+    pub fn bytes(&self, bytes: &Bytes) -> &[u8] {
+        &self.storage[bytes.0.start as usize..bytes.0.end as usize]
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.actions.clear();
+        self.storage.clear();
+    }
+
+    /// Appends an action.
+    pub fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    /// Appends a notice.
+    pub fn notice(&mut self, notice: Notice) {
+        self.actions.push(Action::Notice(notice));
+    }
+
+    /// Appends a message: `write` appends its bytes. A message of no bytes is not sent.
+    pub fn send(&mut self, conn: Conn, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.storage.len();
+        write(&mut self.storage);
+        let end = self.storage.len();
+        if end > start {
+            // A step's output is bounded far below 4 GiB by the engine's limits.
+            self.actions.push(Action::Send { conn, bytes: Bytes(start as u32..end as u32) });
+        }
+    }
+}
+
+/// Why the engine closes a connection, or found it closed. [`CloseReason::text`] is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CloseReason {
+    /// The other end closed, or the connection broke; the driver's words.
+    Peer(Arc<str>),
+    /// No valid subscribe and authorize in time.
+    HandshakeTimeout,
+    /// A line longer than the limit.
+    LineTooLong,
+    /// Too many lines that are no Stratum.
+    NotStratum,
+    /// The first bytes were a TLS ClientHello; the port speaks plain Stratum.
+    TlsProbe,
+    /// It did not read what was sent to it.
+    SlowReader,
+    /// More miners than `limits.max_miners`.
+    TooManyMiners,
+    /// More miners from one address than `limits.per_address`.
+    TooManyFromAddress,
+    /// The miner must subscribe again to work for another pool (no embedded extranonce is possible).
+    Resubscribe,
+    /// All shares of an unknown firmware failed the check: it gets another layout when it subscribes again.
+    NextProfile,
+    /// The pool sent nothing for too long.
+    Silent,
+    /// The pool did not answer subscribe or authorize in time.
+    PoolHandshakeTimeout,
+    /// The pool's answer to subscribe cannot be used.
+    BadSubscribe,
+    /// The pool refused the worker.
+    Refused,
+    /// The pool asked to reconnect to its configured address.
+    Reconnect,
+    /// Nobody needs this connection any more.
+    NotNeeded,
+    /// A probe that has learnt what it came for.
+    ProbeDone,
+    /// The config changed.
+    ConfigChanged,
+    /// The proxy is stopping.
+    Draining,
+}
+
+impl CloseReason {
+    /// For logs and screens.
+    pub fn text(&self) -> &str {
+        match self {
+            CloseReason::Peer(words) => words,
+            CloseReason::HandshakeTimeout => "no subscribe and authorize in time",
+            CloseReason::LineTooLong => "a line longer than the limit",
+            CloseReason::NotStratum => "too many lines that are not Stratum",
+            CloseReason::TlsProbe => "a TLS handshake on the plain Stratum port",
+            CloseReason::SlowReader => "did not read what was sent to it",
+            CloseReason::TooManyMiners => "limits.max_miners reached",
+            CloseReason::TooManyFromAddress => "limits.per_address reached",
+            CloseReason::Resubscribe => "has to subscribe again for the other pool's extranonce",
+            CloseReason::NextProfile => "every share failed the check; gets another extranonce layout next",
+            CloseReason::Silent => "sent nothing for too long",
+            CloseReason::PoolHandshakeTimeout => "did not answer subscribe or authorize in time",
+            CloseReason::BadSubscribe => "its answer to mining.subscribe cannot be used",
+            CloseReason::Refused => "refused the worker",
+            CloseReason::Reconnect => "asked to reconnect",
+            CloseReason::NotNeeded => "no longer needed",
+            CloseReason::ProbeDone => "probe done",
+            CloseReason::ConfigChanged => "the config changed",
+            CloseReason::Draining => "the proxy is stopping",
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The pure engine of dpmp: timestamped byte events in, byte actions out.
+//!
+//! The contract, in the order of calls:
+//!
+//! 1. [`Engine::new`] with the config, what the last run remembered, and a seed;
+//! 2. [`Engine::step`] for each [`Event`], with a time that never decreases; it appends to an [`ActionBuf`] all that is to
+//!    be done, and the driver performs it in order before the next step;
+//! 3. [`Engine::poll_timeout`] after each step: the driver sends [`Event::Tick`] when that time has come.
+//!
+//! The engine knows no socket, clock, thread, file, random source or logger. Bytes of peers never panic it: a panic is a
+//! bug of ours. Same events, same bytes; [`Engine::checkpoint`] and [`Engine::restore`] change nothing that follows.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod action;
+pub mod config;
+pub mod difficulty;
+mod engine;
+pub mod event;
+pub mod extranonce;
+pub mod ids;
+pub mod notice;
+pub mod time;
+
+pub use action::{Action, ActionBuf, CloseReason};
+pub use config::Config;
+pub use difficulty::{Difficulty, Target, Work};
+pub use engine::{Engine, Memory, PoolMemory, RestoreError};
+pub use event::{Command, Event};
+pub use ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
+pub use notice::{Notice, Verdict};
+pub use time::{Span, Time};

@@ -1,0 +1,1 @@
+//! Simulated miners and pools around the dpmp engine.
