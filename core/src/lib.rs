@@ -35,6 +35,7 @@ pub use time::{Span, Time};
 mod frame;
 mod job;
 mod rng;
+mod schedule;
 mod share;
 mod stratum;
 pub mod timers;

@@ -137,3 +137,20 @@ pub const MAX_POOLS: usize = 8;
 
 /// The sum of all weights.
 pub const WEIGHT_SUM: u32 = 1_000_000;
+
+/// Values for the tests of other modules.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use super::*;
+
+    pub(crate) fn scheduler() -> SchedulerConfig {
+        SchedulerConfig {
+            weights: alloc::vec![500_000, 500_000],
+            min_switch: Span::secs(50),
+            slice: Span::secs(30),
+            failover: None,
+            repay: Span::mins(60),
+            pins: BTreeMap::new(),
+        }
+    }
+}

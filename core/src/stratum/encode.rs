@@ -132,7 +132,7 @@ impl JobLine<'_> {
         let coinbase = self.coinb1.iter().map(|p| p.len()).sum::<usize>() + self.coinb2.len();
         // The constant is the length of the frame with no coinbase and no branches; a branch has quotes and a comma.
         let commas = self.branches.len().saturating_sub(1);
-        168 + usize::from(!self.clean) + 2 * coinbase + 66 * self.branches.len() + commas
+        173 + usize::from(!self.clean) + 2 * coinbase + 66 * self.branches.len() + commas
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
