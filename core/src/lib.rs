@@ -34,6 +34,8 @@ pub use notice::{Notice, Verdict};
 pub use time::{Span, Time};
 mod frame;
 mod job;
+mod pool;
+mod miner;
 mod rng;
 mod schedule;
 mod share;

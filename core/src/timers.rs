@@ -30,6 +30,8 @@ pub enum TimerKind {
     LinkRetry(GroupId, PoolId),
     /// A pool has stood long enough to be trusted again.
     LinkProven(GroupId, PoolId),
+    /// What still waits for an answer when the proxy stops is given up.
+    DrainEnd,
     /// A pool's sizes are to be learnt.
     Probe(PoolId),
 }
