@@ -10,6 +10,7 @@ const PLACES: i32 = 9;
 const MOST: i128 = 1_000_000_000_000_000_000_000_000_000_000;
 
 impl Decimal {
+    pub(super) const ONE: Decimal = Decimal(ONE);
     pub(super) const ZERO: Decimal = Decimal(0);
 
     /// Reads what JSON and Python write: sign, digits with single underscores between, fraction, exponent, space around.

@@ -59,14 +59,15 @@ fn dwell(section: &Section<'_>, out: &mut Report) -> (u32, u32) {
 
 /// `weights`, else `poolA_weight`, `poolB_weight`, ...
 fn weights(section: &Section<'_>, present: &[bool], failover: Option<PoolId>, out: &mut Report) -> Vec<u32> {
-    let table_of = section.field("weights").map(|f| f.section(out));
-    // One that is no object is an error already.
-    let table = section.field("weights").filter(|f| matches!(f.node, Node::Object(_)));
+    let written = section.field("weights");
+    let table = written.map(|f| (matches!(f.node, Node::Object(m) if !m.is_empty()), f.section(out)));
+    // One that is no object is an error already; one without entries says nothing.
+    let table = table.and_then(|(usable, table)| usable.then_some(table));
     let mut weights: Vec<u128> = Vec::with_capacity(present.len());
     let mut negative = false;
     for (slot, present) in present.iter().enumerate() {
         let key = key_of_slot(slot);
-        let (field, absent) = match &table_of {
+        let (field, absent) = match &table {
             Some(table) => (table.field(&key), 0),
             None => {
                 let own = format!("pool{key}_weight");
@@ -77,8 +78,8 @@ fn weights(section: &Section<'_>, present: &[bool], failover: Option<PoolId>, ou
         let weight = match (field, present) {
             (_, false) => 0,
             (Some(field), true) => {
-                // A wrong type is an error already.
-                let read = field.decimal(out).unwrap_or(Decimal::ZERO);
+                // A wrong type is an error already; the pool counts as used.
+                let read = field.decimal(out).unwrap_or(Decimal::ONE);
                 if read.is_negative() {
                     negative = true;
                     let mend = "all pools get the same share; write 0 or more".to_string();
@@ -87,13 +88,15 @@ fn weights(section: &Section<'_>, present: &[bool], failover: Option<PoolId>, ou
                 read.billionths()
             }
             (None, true) => {
-                absent_weight(section, &key, slot, table.is_some(), absent, out);
-                Decimal::parse(if absent == 0 { "0" } else { "50" }).unwrap_or(Decimal::ZERO).billionths()
+                if failover != Some(PoolId(slot as u8)) {
+                    absent_weight(section, &key, slot, table.is_some(), out);
+                }
+                absent * Decimal::ONE.billionths()
             }
         };
         weights.push(weight);
     }
-    strangers(section, table_of.as_ref(), present, out);
+    strangers(section, table.as_ref(), present, out);
     if negative {
         return even(present);
     }
@@ -107,11 +110,11 @@ fn weights(section: &Section<'_>, present: &[bool], failover: Option<PoolId>, ou
 }
 
 /// The two weights of v2 may be left out in silence; of others it is said what happens.
-fn absent_weight(section: &Section<'_>, key: &str, slot: usize, table: bool, weight: u32, out: &mut Report) {
+fn absent_weight(section: &Section<'_>, key: &str, slot: usize, table: bool, out: &mut Report) {
     let path = section.path_of(&if table { format!("weights.{key}") } else { format!("pool{key}_weight") });
     if table {
         warn(path, "no weight for this pool", "taken as 0: it gets no work", out);
-    } else if slot >= 2 && weight > 0 {
+    } else if slot >= 2 {
         warn(path, "no weight for this pool", "taken as 50, as for pools A and B", out);
     }
 }

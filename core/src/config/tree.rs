@@ -114,8 +114,7 @@ pub fn read(text: &str) -> Result<Document, Broken> {
             mend: "copy config_v2_example.json and fill it in",
         });
     }
-    let raw: &RawValue =
-        serde_json::from_str(text).map_err(|e| broken(text, offset(text, e.line(), e.column()), e.is_eof()))?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|e| broken(text, &e))?;
     let mut reader = Reader { text, duplicates: Vec::new(), path: Vec::new() };
     let root = reader.node(raw)?;
     Ok(Document { root, duplicates: reader.duplicates })
@@ -253,8 +252,14 @@ fn position(text: &str, at: usize) -> (u32, u32) {
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
-/// What is likely wrong at this byte, told from the characters around it.
-fn broken(text: &str, at: usize, ended: bool) -> Broken {
+/// What is likely wrong, told from the characters around it.
+fn broken(text: &str, error: &serde_json::Error) -> Broken {
+    let mut at = offset(text, error.line(), error.column());
+    let ended = error.is_eof();
+    // Of this one error, serde_json tells the place before it.
+    if error.to_string().starts_with("control character") {
+        at += text[at..].chars().next().map_or(0, char::len_utf8);
+    }
     let rest = &text[at..];
     let before = text[..at].trim_end();
     let after_value = before.ends_with(['"', '}', ']']) || before.ends_with(|c: char| c.is_ascii_alphanumeric());
