@@ -139,15 +139,15 @@ fn wrong_values_and_types() {
         ),
         (
             pool_a(r#""wallet": {"x": "bc1qsecret"}"#),
-            "error: pools.A.wallet = (hidden): an object where a text must stand; write a text in double quotes",
+            "error: pools.A.wallet = {...}: an object where a text must stand; write a text in double quotes",
         ),
         (
             pool_a(r#""password": ["secret"]"#),
-            "error: pools.A.password = (hidden): a list where a text must stand; write a text in double quotes",
+            "error: pools.A.password = [...]: a list where a text must stand; write a text in double quotes",
         ),
         (
             r#"{"pools": {"A": "bc1qsecret", "B": {}}}"#.into(),
-            "error: pools.A = \"bc1qsecret\": a text where an object must stand; write { ... }",
+            "error: pools.A = (hidden, 10 characters): a text where an object must stand; write { ... }",
         ),
         (
             rest(r#""listen": {"port": 70000}"#),
@@ -283,6 +283,10 @@ fn misspelt_and_misplaced_keys() {
         (
             r#""A": {"min_switch_seconds": 1}, "B": {}"#,
             "warning: pools.A.min_switch_seconds: a key that has no effect here; it belongs to scheduler",
+        ),
+        (
+            r#""A": {"weight": 1}, "B": {}"#,
+            "warning: pools.A.weight: a key that has no effect here; it belongs to scheduler.weights",
         ),
     ] {
         assert_eq!(report(&format!(r#"{{"pools": {{{members}}}}}"#)), [line]);

@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("the top of the file", TOP),
     ("pools.A", POOL),
     ("scheduler", SCHEDULER),
+    ("scheduler.weights", &["weight"]),
     ("downstream_diff", DIFFICULTY),
     ("logging", LOGGING),
     ("limits", LIMITS),

@@ -51,7 +51,8 @@ impl<'a> Section<'a> {
     }
 
     fn named(&self, key: &str, node: &'a Node) -> Field<'a> {
-        let secret = matches!(key, "wallet" | "password");
+        // A text in the place of a pool is likely its wallet.
+        let secret = matches!(key, "wallet" | "password" | "pools") || self.path == "pools";
         Field { path: self.path_of(key), node, secret }
     }
 
@@ -257,6 +258,6 @@ pub(super) fn shown(node: &Node) -> String {
 fn hidden(node: &Node) -> String {
     match node {
         Node::String(text) | Node::Number(text) => format!("(hidden, {} characters)", text.chars().count()),
-        _ => "(hidden)".to_string(),
+        _ => shown(node),
     }
 }
