@@ -326,7 +326,7 @@ mod tests {
             min_switch: Span::secs(min_switch),
             slice: Span::secs(slice),
             repay: Span::mins(60),
-            ..crate::config::tests_support::scheduler()
+            ..crate::config::SchedulerConfig::with_weights(Vec::new())
         };
         Plan::new(&config, 1)
     }
