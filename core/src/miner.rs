@@ -74,6 +74,8 @@ pub(crate) struct Miner {
     pub(crate) firmware: Firmware,
     pub(crate) framer: Framer,
     pub(crate) stage: Stage,
+    /// It has authorised, in whatever stage.
+    pub(crate) user_known: bool,
     pub(crate) group: Option<GroupId>,
     pub(crate) layout: Layout,
     /// None: it never asked.
@@ -129,6 +131,7 @@ impl Miner {
             firmware: Firmware::of("", 0),
             framer: Framer::default(),
             stage: Stage::Fresh,
+            user_known: false,
             group: None,
             layout: Layout::None,
             rolling: None,

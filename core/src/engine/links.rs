@@ -180,7 +180,14 @@ impl Engine {
     }
 
     /// Closes an upstream that nobody needs any more.
-    pub(super) fn close_link(&mut self, group: GroupId, pool: PoolId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
+    pub(super) fn close_link(
+        &mut self,
+        group: GroupId,
+        pool: PoolId,
+        reason: CloseReason,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
         self.timers.cancel(TimerKind::LinkRetry(group, pool));
         self.timers.cancel(TimerKind::LinkProven(group, pool));
         let Some(link) = self.link(group, pool) else { return };

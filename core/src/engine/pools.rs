@@ -69,11 +69,8 @@ impl Engine {
 
     /// The miner has told its user: upstreams that wait for it authorize.
     pub(super) fn authorize_upstreams(&mut self, group: crate::ids::GroupId, out: &mut ActionBuf) {
-        let ids: alloc::vec::Vec<UpstreamId> = self
-            .groups
-            .get(&group)
-            .map(|g| g.links.iter().filter_map(|l| l.upstream()).collect())
-            .unwrap_or_default();
+        let ids: alloc::vec::Vec<UpstreamId> =
+            self.groups.get(&group).map(|g| g.links.iter().filter_map(|l| l.upstream()).collect()).unwrap_or_default();
         for id in ids {
             if self.upstreams.get(&id).is_some_and(|u| u.phase == Phase::NoUser) {
                 self.authorize(id, out);
@@ -166,11 +163,12 @@ impl Engine {
         let pool = upstream.pool;
         let conn = Conn::Upstream(id);
         match message {
-            PoolMessage::Response { id: request, answer } => match upstream.answered(request) {
-                Some(request) => self.pool_answered(id, request, answer, now, out),
-                // The submit was given up, or the pool answers a suggest twice.
-                None => {}
-            },
+            PoolMessage::Response { id: request, answer } => {
+                // Else the submit was given up, or the pool answers a suggest twice.
+                if let Some(request) = upstream.answered(request) {
+                    self.pool_answered(id, request, answer, now, out);
+                }
+            }
             PoolMessage::Notify(notify) => self.pool_job(id, notify, now, out),
             PoolMessage::SetDifficulty(difficulty) => {
                 upstream.difficulty = difficulty;
@@ -286,7 +284,7 @@ impl Engine {
             Some(group) => {
                 let miner = self.first_miner(group);
                 let awaiting = miner.filter(|m| matches!(m.stage, Stage::AwaitingPool { .. })).map(|m| m.id);
-                let has_user = miner.is_some_and(|m| matches!(m.stage, Stage::Ready | Stage::AuthorizedOnly));
+                let has_user = miner.is_some_and(|m| m.user_known);
                 if let Some(miner) = awaiting {
                     self.own_subscribed(miner, id, now, out);
                 } else if has_user {

@@ -10,7 +10,7 @@ use crate::difficulty::Difficulty;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::{PoolJobKey, ShareKey};
 use crate::miner::{Miner, Stage, said};
-use crate::notice::{DropReason, HeldOff, MinerWarning, Notice, SwitchReason, Verdict};
+use crate::notice::{DropReason, HeldOff, MinerWarning, Notice, Verdict};
 use crate::pool::{Request, Submitted, Upstream};
 use crate::share::{self, Share};
 use crate::stratum::encode::{self, ShareLine};
@@ -26,6 +26,8 @@ const MOST_OUTSTANDING: u32 = 512;
 const FEW_OUTSTANDING: u32 = 256;
 /// An unknown firmware is given another layout after this many failed shares without a good one.
 const MOST_FAILED: u32 = 8;
+/// Most unknown agents that are remembered an address.
+const MOST_AGENTS: usize = 16;
 /// A pool that answers none of the submits of this many in a row is taken for dead, whatever else it says.
 const MOST_UNANSWERED: u32 = 5;
 
@@ -57,7 +59,14 @@ enum Worth {
 }
 
 impl Engine {
-    pub(super) fn submit(&mut self, id: MinerId, request: RequestId, submit: &Submit<'_>, now: Time, out: &mut ActionBuf) {
+    pub(super) fn submit(
+        &mut self,
+        id: MinerId,
+        request: RequestId,
+        submit: &Submit<'_>,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
         let Some(miner) = self.miners.get(&id) else { return };
         out.notice(Notice::ShareSubmitted { who: miner.who() });
         let whole = match self.whole(miner, submit) {
@@ -92,7 +101,9 @@ impl Engine {
             }
             Worth::Low { achieved } => {
                 // It did not count, so it is no duplicate if it comes again.
-                if let Some(job) = group.and_then(|g| self.groups.get_mut(&g)).and_then(|g| g.jobs.pool_job_mut(whole.key)) {
+                if let Some(job) =
+                    group.and_then(|g| self.groups.get_mut(&g)).and_then(|g| g.jobs.pool_job_mut(whole.key))
+                {
                     job.forget(&whole.share);
                 }
                 self.drop_share(id, &request, &Dropped(DropReason::LowDifficulty, pool), achieved, now, out);
@@ -286,7 +297,6 @@ impl Engine {
             out.notice(Notice::MinerWarning { who: miner.who(), what });
         }
         self.hold_off(id, pool, HeldOff::VersionMask, now, out);
-        self.place(id, SwitchReason::Failover, now, out);
     }
 
     fn check_passed(&mut self, id: MinerId) {
@@ -307,9 +317,9 @@ impl Engine {
         let (address, agent) = (miner.peer.ip(), miner.agent.clone());
         out.notice(Notice::MinerWarning { who: miner.who(), what: MinerWarning::LayoutMistrusted });
         let visitor = self.visitor(address, now);
-        match visitor.strikes.iter_mut().find(|(a, _)| *a == agent) {
-            Some((_, strikes)) => *strikes = strikes.saturating_add(1),
-            None if visitor.strikes.len() < 16 => visitor.strikes.push((agent, 1)),
+        match visitor.strikes.iter().position(|(a, _)| *a == agent) {
+            Some(at) => visitor.strikes[at].1 = visitor.strikes[at].1.saturating_add(1),
+            None if visitor.strikes.len() < MOST_AGENTS => visitor.strikes.push((agent, 1)),
             None => return,
         }
         if self.strikes(id) <= MOST_STRIKES {

@@ -13,7 +13,7 @@ use crate::difficulty::Difficulty;
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::job::Jobs;
 use crate::miner::Miner;
-use crate::pool::{Link, LinkState, PoolFacts, Upstream};
+use crate::pool::{Link, PoolFacts, Upstream};
 use crate::rng::Rng;
 use crate::schedule::{Cycle, Plan};
 use crate::time::{Span, Time};
@@ -354,7 +354,7 @@ impl Plans {
 
 impl Group {
     pub(super) fn new(miner: MinerId, pools: usize) -> Group {
-        let links = (0..pools).map(|_| Link { state: LinkState::Off, ..Link::default() }).collect();
+        let links = (0..pools).map(|_| Link::default()).collect();
         Group { miners: alloc::vec![miner], links, jobs: Jobs::default() }
     }
 }

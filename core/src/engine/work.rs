@@ -40,10 +40,12 @@ impl Engine {
         let acceptance = self.acceptance();
         let Some(miner) = self.miners.get(&id).filter(|m| m.ready()) else { return };
         let on = miner.working_for();
-        let mut cycle = match miner.cycle.clone() {
-            Some(cycle) => cycle,
-            None => self.first_cycle(miner, now),
-        };
+        let known = miner.cycle.clone();
+        if known.is_none() {
+            self.spread_from = self.spread_from.min(now);
+        }
+        let Some(miner) = self.miners.get(&id) else { return };
+        let mut cycle = known.unwrap_or_else(|| self.first_cycle(miner, now));
         cycle.advance(self.plan_for(miner), now, on, &acceptance);
         let wants = cycle.wants();
         let target = self.choose(miner, wants);
@@ -63,29 +65,23 @@ impl Engine {
     }
 
     /// Where a new miner enters the schedule.
-    fn first_cycle(&mut self, miner: &Miner, now: Time) -> crate::schedule::Cycle {
+    fn first_cycle(&self, miner: &Miner, now: Time) -> crate::schedule::Cycle {
         let plan = self.plan_for(miner);
         let mut phases: Vec<u64> =
             self.miners.values().filter_map(|m| m.cycle.as_ref()).map(|c| c.phase(plan)).collect();
         let fallback = self.config.scheduler.failover.unwrap_or(PoolId(0));
-        let cycle = plan.start(widest_gap(&mut phases, plan.period()), fallback, now);
-        self.spread_from = self.spread_from.min(now);
-        cycle
+        plan.start(widest_gap(&mut phases, plan.period()), fallback, now)
     }
 
     /// The pool that a miner works for if the schedule wants `wants`: that one if it can be, else the best of the others;
     /// among equals the one with the largest weight.
     fn choose(&self, miner: &Miner, wants: PoolId) -> Option<(PoolId, UpstreamId)> {
-        let mut best: Option<((Rank, bool, u32, u8), PoolId, UpstreamId)> = None;
-        for pool in self.config.pool_ids() {
-            let weight = self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0);
-            let Some((rank, upstream)) = self.rank(miner, pool) else { continue };
-            let key = (rank, pool != wants, u32::MAX - weight, pool.0);
-            if best.is_none_or(|(other, ..)| key < other) {
-                best = Some((key, pool, upstream));
-            }
-        }
-        best.map(|(_, pool, upstream)| (pool, upstream))
+        let weight = |pool: PoolId| self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0);
+        self.config
+            .pool_ids()
+            .filter_map(|pool| self.rank(miner, pool).map(|(rank, upstream)| (rank, pool, upstream)))
+            .min_by_key(|(rank, pool, _)| (*rank, *pool != wants, u32::MAX - weight(*pool), *pool))
+            .map(|(_, pool, upstream)| (pool, upstream))
     }
 
     fn rank(&self, miner: &Miner, pool: PoolId) -> Option<(Rank, UpstreamId)> {
@@ -124,9 +120,7 @@ impl Engine {
     ) {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let from = miner.working_for();
-        if miner.must_reconnect()
-            && matches!(miner.layout, Layout::Own { upstream: own, .. } if own != upstream)
-        {
+        if miner.must_reconnect() && matches!(miner.layout, Layout::Own { upstream: own, .. } if own != upstream) {
             self.resubscribe(id, now, out);
             return;
         }
@@ -156,9 +150,8 @@ impl Engine {
     fn arm_dwell(&mut self, id: MinerId, now: Time) {
         let acceptance = self.acceptance();
         let Some(miner) = self.miners.get(&id) else { return };
-        let next = miner.cycle.as_ref().and_then(|c| {
-            c.until_switch(self.plan_for(miner), miner.working_for(), &acceptance)
-        });
+        let next =
+            miner.cycle.as_ref().and_then(|c| c.until_switch(self.plan_for(miner), miner.working_for(), &acceptance));
         match next {
             Some(span) => self.timers.set(TimerKind::MinerDwell(id), now + span),
             None => self.timers.cancel(TimerKind::MinerDwell(id)),
@@ -248,13 +241,7 @@ impl Engine {
     }
 
     /// Whether a job can be sent to this miner at all. May narrow its version mask, once.
-    fn fits(
-        &mut self,
-        id: MinerId,
-        working: Working,
-        key: PoolJobKey,
-        out: &mut ActionBuf,
-    ) -> Result<(), HeldOff> {
+    fn fits(&mut self, id: MinerId, working: Working, key: PoolJobKey, out: &mut ActionBuf) -> Result<(), HeldOff> {
         let (Some(miner), Some(upstream)) = (self.miners.get_mut(&id), self.upstreams.get(&working.upstream)) else {
             return Ok(());
         };
@@ -361,6 +348,10 @@ impl Engine {
         let Some(difficulty) = self.upstreams.get(&working.upstream).map(|u| u.difficulty) else { return };
         let (told, lost_ppm) = self.told_difficulty(working.pool, difficulty);
         let Some(miner) = self.miners.get_mut(&id) else { return };
+        if lost_ppm > 0 && miner.say(said::MIN_DIFFICULTY) {
+            let what = MinerWarning::DifficultyAbovePool { pool: working.pool, lost_ppm };
+            out.notice(Notice::MinerWarning { who: miner.who(), what });
+        }
         let Some(group) = miner.group.and_then(|g| self.groups.get_mut(&g)) else { return };
         let job_id = group.jobs.next_id();
         let Some(job) = group.jobs.pool_job_mut(key) else { return };
@@ -378,17 +369,12 @@ impl Engine {
         prefix[pad_bytes - low..].copy_from_slice(&pad_word[8 - low..]);
 
         let conn = Conn::Miner(id);
-        if lost_ppm > 0 && miner.say(said::MIN_DIFFICULTY) {
-            let what = MinerWarning::DifficultyAbovePool { pool: working.pool, lost_ppm };
-            out.notice(Notice::MinerWarning { who: miner.who(), what });
-        }
         if miner.told != Some(told) {
             miner.told = Some(told);
             out.send(conn, |o| encode::set_difficulty(o, told));
             out.notice(Notice::DifficultyTold { who: miner.who(), pool: working.pool, difficulty: told });
         }
-        let embedded: [&[u8]; 3] =
-            if own { [&job.coinb1, &[], &[]] } else { [&job.coinb1, &job.extranonce1, &prefix] };
+        let embedded: [&[u8]; 3] = if own { [&job.coinb1, &[], &[]] } else { [&job.coinb1, &job.extranonce1, &prefix] };
         let line = JobLine {
             job: job_id,
             prevhash: &job.prevhash,
@@ -476,9 +462,10 @@ impl Engine {
 
     /// The smallest extranonce2 of the pools in use, in bytes, as far as known.
     pub(super) fn smallest_extranonce2(&self) -> u8 {
-        let sizes = self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).map(|pool| {
-            self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes).unwrap_or(ASSUMED_EXTRANONCE2)
-        });
+        let sizes =
+            self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).map(|pool| {
+                self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes).unwrap_or(ASSUMED_EXTRANONCE2)
+            });
         sizes.min().unwrap_or(ASSUMED_EXTRANONCE2)
     }
 

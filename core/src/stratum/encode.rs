@@ -1,6 +1,5 @@
 //! Messages as bytes, each a whole line, in the key order that firmwares are known to read.
 
-use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use super::hex;
@@ -219,7 +218,7 @@ pub(crate) fn reply_text(out: &mut Vec<u8>, id: &RequestId, text: &str) {
 }
 
 pub(crate) fn reply_unknown_method(out: &mut Vec<u8>, id: &RequestId, method: &str) {
-    reply_error(out, id, -3, &alloc::format!("Method '{}' not found", super::message::clean(&method.to_string())));
+    reply_error(out, id, -3, &alloc::format!("Method '{}' not found", super::message::clean(method)));
 }
 
 #[cfg(test)]
