@@ -23,8 +23,10 @@ pub(crate) fn config(weight_a: u32, weight_b: u32) -> Config {
         pool.wallet = wallet.to_string();
         pool
     };
-    let mut config =
-        Config::with_pools(vec![pool("A", "walletA"), pool("B", "walletB")], vec![weight_a * 10_000, weight_b * 10_000]);
+    let mut config = Config::with_pools(
+        vec![pool("A", "walletA"), pool("B", "walletB")],
+        vec![weight_a * 10_000, weight_b * 10_000],
+    );
     config.scheduler.min_switch = Span::secs(50);
     config.scheduler.slice = Span::secs(30);
     config
@@ -155,7 +157,10 @@ impl Rig {
         self.miner_connects(miner);
         let mut lines = self.miner(miner, &format!(r#"{{"id":1,"method":"mining.subscribe","params":["{agent}"]}}"#));
         lines.extend(
-            self.miner(miner, &format!(r#"{{"id":2,"method":"mining.authorize","params":["own.wallet.w{miner}","pw"]}}"#)),
+            self.miner(
+                miner,
+                &format!(r#"{{"id":2,"method":"mining.authorize","params":["own.wallet.w{miner}","pw"]}}"#),
+            ),
         );
         lines
     }
