@@ -64,7 +64,7 @@ fn divide(wide: [u64; 7], by: u64) -> [u64; 7] {
 fn shift_to_target(wide: [u64; 7], shift: i32) -> Target {
     let bit = |n: i32| (0..448).contains(&n) && wide[(n / 64) as usize] >> (n % 64) & 1 == 1;
     // A bit that would land at 256 or above means that every hash meets the target.
-    if (256 - shift..448).any(|n| bit(n)) {
+    if (256 - shift..448).any(bit) {
         return Target([u64::MAX; 4]);
     }
     let mut out = [0; 4];
