@@ -5,6 +5,7 @@
 //! [`requests`]. Facts leave the engine as notices; [`logs`], [`metrics`] and [`view`] render them.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 mod conn;
 mod dial;
@@ -12,10 +13,15 @@ pub mod event_loop;
 pub mod facts;
 pub mod fd_limit;
 pub mod feed;
+pub mod http;
 mod listener;
 pub mod logs;
 pub mod metrics;
+pub mod proxy;
 pub mod requests;
 mod resolve;
+pub mod run;
+pub mod settings;
+pub mod signals;
 pub mod state;
 mod token;

@@ -63,7 +63,7 @@ mod tests {
 
     fn filter(level: LogLevel, allow: &[&str], deny: &[&str]) -> Filter {
         let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        Filter::new(&Logging { level, allow: names(allow), deny: names(deny) })
+        Filter::new(&Logging { level, allow: names(allow), deny: names(deny), ..Logging::default() })
     }
 
     #[test]

@@ -6,7 +6,8 @@ use dpmp_core::Notice;
 use dpmp_core::notice::{DropReason, HeldOff, JobReason, MinerWarning, SwitchReason, Verdict, Who};
 use log::Level::{Debug, Info, Trace, Warn};
 
-use super::{Line, line, redact};
+use super::line::{Line, json, line};
+use super::redact::redact;
 
 /// An address as v2 writes it: `('192.0.2.5', 51234)`.
 pub fn peer(address: SocketAddr) -> String {
@@ -170,9 +171,9 @@ fn share(notice: &Notice) {
             }
             result = match verdict {
                 Verdict::Accepted => result.value("accepted", true),
-                Verdict::Rejected { code, text } => result
-                    .value("accepted", false)
-                    .value("error", format_args!("[{code},{}]", super::json(&redact(text)))),
+                Verdict::Rejected { code, text } => {
+                    result.value("accepted", false).value("error", format_args!("[{code},{}]", json(&redact(text))))
+                }
                 _ => result,
             };
             if let Some(assigned) = assigned {
