@@ -210,3 +210,67 @@ pub(crate) fn words(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::Poll;
+    use std::net::TcpListener;
+
+    fn pair() -> (Poll, Connection, std::net::TcpStream) {
+        let poll = Poll::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let connection = Connection::accepted(TcpStream::from_std(socket), poll.registry(), Token(16)).unwrap();
+        (poll, connection, other)
+    }
+
+    #[test]
+    fn a_queue_grows_is_told_and_drains_in_order() {
+        let (_poll, mut connection, mut other) = pair();
+        let message: Vec<u8> = (0..=255).cycle().take(4096).collect();
+        let mut sent = 0;
+        let mut told = Vec::new();
+        while connection.queue.len() < 3 * TELL_GROWTH {
+            connection.send(&message);
+            sent += message.len();
+            told.extend(connection.queue_to_tell());
+        }
+        assert!(told[0] > 0 && told[0] <= 4096, "{told:?}");
+        assert!(told.windows(2).all(|w| (w[1] - w[0]) as usize >= TELL_GROWTH) && told.len() <= 4, "{told:?}");
+        let mut got = vec![0; sent];
+        let mut at = 0;
+        while at < sent {
+            at += other.read(&mut got[at..]).unwrap();
+            connection.flush();
+        }
+        assert_eq!(connection.queue_to_tell(), Some(0));
+        assert_eq!(connection.queue_to_tell(), None);
+        assert!(got.chunks(4096).all(|chunk| chunk == message));
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let (_poll, mut connection, _other) = pair();
+        for _ in 0..1000 {
+            connection.send(&[b'x'; 16 * 1024]);
+        }
+        assert!(connection.queue.is_empty() && connection.write_error.is_some());
+        let ReadResult::Closed(reason) = connection.read(&mut [0; 16]) else { panic!() };
+        assert!(reason.contains("does not read"), "{reason}");
+    }
+
+    #[test]
+    fn last_words_arrive_before_the_end() {
+        let (poll, mut connection, mut other) = pair();
+        // Unread bytes of the other end must not turn the close into a reset.
+        other.write_all(&[b'y'; 40_000]).unwrap();
+        connection.send(b"bye\n");
+        connection.close(poll.registry(), &mut [0; 4096]);
+        let mut words = String::new();
+        other.read_to_string(&mut words).unwrap();
+        assert_eq!(words, "bye\n");
+    }
+}

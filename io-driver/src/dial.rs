@@ -187,3 +187,67 @@ impl Attempt {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    /// Dials and drives the poll until the outcome is there.
+    fn dial(host: &str, port: u16, later: Span) -> Result<Connection, String> {
+        let mut poll = Poll::new().unwrap();
+        let (handle, _requests) = LoopHandle::new(poll.registry()).unwrap();
+        let mut dialer = Dialer::new(handle);
+        let upstream = UpstreamId(7);
+        dialer.start(Time(1), upstream, &host.into(), port, poll.registry());
+        let mut events = Events::with_capacity(8);
+        let began = Instant::now();
+        while dialer.outcomes.is_empty() && began.elapsed() < Duration::from_secs(20) {
+            if later > Span::ZERO {
+                dialer.expire(Time(1) + later, poll.registry());
+            }
+            poll.poll(&mut events, Some(Duration::from_millis(50))).unwrap();
+            dialer.take_answers(Time(1), poll.registry());
+            for event in &events {
+                if let Source::Upstream(id, attempt) = Source::of(event.token()) {
+                    dialer.ready(Time(1), id, attempt, poll.registry());
+                }
+            }
+        }
+        assert_eq!(dialer.timeout(), None, "no timer is left behind");
+        let (id, outcome) = dialer.outcomes.pop().unwrap();
+        assert_eq!(id, upstream);
+        outcome
+    }
+
+    #[test]
+    fn connects_to_literals_and_names() {
+        let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = v4.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost"] {
+            assert!(dial(host, port, Span::ZERO).is_ok(), "{host}");
+        }
+        if let Ok(v6) = TcpListener::bind("[::1]:0") {
+            let port = v6.local_addr().unwrap().port();
+            assert!(dial("::1", port, Span::ZERO).is_ok());
+            assert!(dial("[::1]", port, Span::ZERO).is_ok());
+        }
+    }
+
+    #[test]
+    fn says_why_not() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert_eq!(dial("127.0.0.1", free, Span::ZERO).err().unwrap(), "connection refused");
+        let error = dial("no-such-name.invalid", 1, Span::ZERO).err().unwrap();
+        assert!(error.starts_with("the name no-such-name.invalid cannot be resolved"), "{error}");
+    }
+
+    #[test]
+    fn gives_up_in_time() {
+        // 192.0.2.0/24 is for documentation: nobody answers there, or the network says at once that it cannot.
+        let error = dial("192.0.2.1", 1, TOTAL).err().unwrap();
+        assert!(["no answer in time", "the network cannot be reached"].contains(&error.as_str()), "{error}");
+    }
+}

@@ -25,3 +25,4 @@ pub mod settings;
 pub mod signals;
 pub mod state;
 mod token;
+pub mod view;

@@ -211,7 +211,7 @@ impl Metrics {
             )?,
             miners_ready: make.gauge("dpmp_miners_ready", "Miners that have subscribed and authorised.")?,
             miners_idle: make.gauge("dpmp_miners_idle", "Ready miners that no pool has work for: should be 0.")?,
-            miners_total: make.counter("dpmp_downstream_connections_total", "Miner connections since the start.")?,
+            miners_total: make.counter("dpmp_miner_connects_total", "Miner connections since the start.")?,
             results: RESULTS.iter().map(|r| results.with_label_values(&[r])).collect(),
             switches: SWITCHES.iter().map(|r| switches.with_label_values(&[r])).collect(),
             miner_warnings: make.counter("dpmp_miner_warnings_total", "Miners that need attention: see the log.")?,
