@@ -186,7 +186,8 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let own = self.timers.first().map(|(when, _)| *when);
-        let next = [self.engine.poll_timeout(), self.dialer.timeout(), own].into_iter().flatten().min()?;
+        let engine = self.engine.poll_timeout().map(|(when, _)| when);
+        let next = [engine, self.dialer.timeout(), own].into_iter().flatten().min()?;
         Some(Clock::until(self.clock.now(), next))
     }
 
@@ -382,7 +383,7 @@ impl EventLoop {
             }
         }
         for _ in 0..TICKS_A_TURN {
-            if self.end.is_some() || self.engine.poll_timeout().is_none_or(|when| when > self.clock.now()) {
+            if self.end.is_some() || self.engine.poll_timeout().is_none_or(|(when, _)| when > self.clock.now()) {
                 return;
             }
             self.step(Event::Tick);

@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 4096;
 const FIRST_PAUSE: Span = Span::millis(100);
 const LONGEST_PAUSE: Span = Span::secs(1);
+/// A lasting shortage is said this often.
+const SAY_EVERY: Span = Span::mins(1);
 
 /// What one accept gave.
 pub(crate) enum Accepted {
@@ -21,7 +23,7 @@ pub(crate) enum Accepted {
     Miner(TcpStream, SocketAddr),
     /// None for now.
     Empty,
-    /// The system is short of something: try again at this time. The words are there the first time only.
+    /// The system is short of something: try again at this time. The words come once a minute.
     Paused(Time, Option<String>),
 }
 
@@ -29,6 +31,7 @@ pub(crate) enum Accepted {
 pub(crate) struct Listener {
     socket: TcpListener,
     pause: Span,
+    said: Option<Time>,
     /// Connections may wait.
     pub(crate) ready: bool,
 }
@@ -67,7 +70,7 @@ impl Listener {
     pub(crate) fn new(socket: std::net::TcpListener, registry: &Registry, token: Token) -> io::Result<Listener> {
         let mut socket = TcpListener::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Listener { socket, pause: Span::ZERO, ready: true })
+        Ok(Listener { socket, pause: Span::ZERO, said: None, ready: true })
     }
 
     /// Accepts one connection.
@@ -91,7 +94,11 @@ impl Listener {
                     self.ready = false;
                     let first = self.pause == Span::ZERO;
                     self.pause = if first { FIRST_PAUSE } else { self.pause.times(2).min(LONGEST_PAUSE) };
-                    return Accepted::Paused(now + self.pause, first.then(|| error.to_string()));
+                    let say = self.said.is_none_or(|said| now.since(said) >= SAY_EVERY);
+                    if say {
+                        self.said = Some(now);
+                    }
+                    return Accepted::Paused(now + self.pause, say.then(|| error.to_string()));
                 }
             }
         }

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn comes_back_as_it_was() {
         let path = folder("round").join("state.json");
-        let pool = PoolMemory { extranonce2_bytes: 8, version_mask: 0x1fff_e000 };
+        let pool = PoolMemory { extranonce2_bytes: Some(8), version_mask: Some(0x1fff_e000) };
         let memory = Memory { pools: vec![("pool:3333".to_owned(), pool)] };
         let writer = StateWriter::start(path.clone()).unwrap();
         assert!(writer.offer(memory.clone()));
