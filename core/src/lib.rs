@@ -33,6 +33,8 @@ pub use ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
 pub use notice::{Notice, Verdict};
 pub use time::{Span, Time};
 pub use timers::TimerKind;
+#[cfg(test)]
+mod captures;
 mod frame;
 mod job;
 mod miner;

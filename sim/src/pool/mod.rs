@@ -1,0 +1,536 @@
+//! A simulated pool without sockets or clock: connections, requests and jobs in `mod`, the judgement of a share in
+//! `share`, wording in `wire`, what it is told to be in `spec`, what it counts in `stats`.
+//!
+//! Call [`SimPool::accept`] when a connection comes, [`SimPool::receive`] for its bytes, [`SimPool::closed`] when the
+//! other end closed, and [`SimPool::tick`] when [`SimPool::next_deadline`] has come; each appends what is to be sent.
+
+mod job;
+mod share;
+mod spec;
+mod stats;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
+
+pub use job::PoolJob;
+pub use spec::{Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, VersionRolling};
+pub use stats::{PoolSnapshot, Reason, ShareCounts, ShareRecord};
+
+use crate::frame::Lines;
+use crate::hex;
+use crate::rng::Rng;
+use job::Jobs;
+
+/// What a pool wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolOut {
+    /// Write these bytes.
+    Send {
+        /// To whom.
+        conn: u64,
+        /// Whole lines.
+        bytes: Vec<u8>,
+    },
+    /// Close the connection once all is written. [`SimPool::closed`] is not called for it.
+    Close {
+        /// Which.
+        conn: u64,
+    },
+}
+
+/// One connection as the pool sees it.
+#[derive(Clone, Debug, Default)]
+struct Conn {
+    lines: Lines,
+    /// What came while the pool was frozen.
+    held: Vec<u8>,
+    /// The mask that `mining.configure` was granted.
+    mask: Option<u32>,
+    subscribed: bool,
+    resumed: bool,
+    extranonce1: Vec<u8>,
+    extranonce2_bytes: usize,
+    wants_extranonce: bool,
+    user: Option<String>,
+    difficulty: String,
+    sent: VecDeque<SentJob>,
+    counts: ShareCounts,
+}
+
+/// A job as one connection was told it.
+#[derive(Clone, Debug)]
+struct SentJob {
+    seq: u64,
+    difficulty: f64,
+    extranonce1: Vec<u8>,
+    extranonce2_bytes: usize,
+}
+
+/// The pool.
+#[derive(Clone, Debug)]
+pub struct SimPool {
+    spec: PoolSpec,
+    rng: Rng,
+    jobs: Jobs,
+    conns: BTreeMap<u64, Conn>,
+    sessions: BTreeMap<String, Vec<u8>>,
+    next_extranonce1: u64,
+    seen: BTreeSet<[u8; 32]>,
+    seen_order: VecDeque<[u8; 32]>,
+    records: VecDeque<ShareRecord>,
+    script: VecDeque<(u64, Script)>,
+    outage: Option<(OutageMode, u64)>,
+    next_job_us: u64,
+    stats: PoolSnapshot,
+}
+
+impl SimPool {
+    /// A pool at time 0; its first job is made at the first call.
+    pub fn new(spec: PoolSpec) -> SimPool {
+        let mut script = spec.script.clone();
+        script.sort_by_key(|(at, _)| *at);
+        SimPool {
+            rng: Rng::new(spec.seed, "pool"),
+            jobs: Jobs::new(&spec),
+            conns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_extranonce1: 1,
+            seen: BTreeSet::new(),
+            seen_order: VecDeque::new(),
+            records: VecDeque::new(),
+            script: script.into(),
+            outage: None,
+            next_job_us: 0,
+            stats: PoolSnapshot { name: spec.name.clone(), ..PoolSnapshot::default() },
+            spec,
+        }
+    }
+
+    /// What it was told to be; changes of the script included.
+    pub fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
+    /// The remembered jobs, oldest first.
+    pub fn jobs(&self) -> impl Iterator<Item = &PoolJob> {
+        self.jobs.kept()
+    }
+
+    /// True while new connections are to be refused.
+    pub fn refuses(&self) -> bool {
+        matches!(self.outage, Some((OutageMode::Refuse, _)))
+    }
+
+    /// A copy of the counters.
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let connections =
+            self.conns.iter().map(|(id, conn)| (*id, conn.user.clone().unwrap_or_default(), conn.counts.clone()));
+        PoolSnapshot {
+            connections: connections.collect(),
+            difficulty: self.spec.difficulty.clone(),
+            outage: self.outage.map(|(mode, _)| mode),
+            ..self.stats.clone()
+        }
+    }
+
+    /// Takes out the verdicts since the last call, at most the latest 10,000.
+    pub fn take_shares(&mut self) -> Vec<ShareRecord> {
+        self.records.drain(..).collect()
+    }
+
+    /// A connection came.
+    pub fn accept(&mut self, conn: u64, now_us: u64, out: &mut Vec<PoolOut>) {
+        self.tick(now_us, out);
+        self.stats.connects += 1;
+        match self.outage {
+            Some((OutageMode::Close | OutageMode::Refuse, _)) => out.push(PoolOut::Close { conn }),
+            _ => {
+                self.conns.insert(conn, Conn { difficulty: self.spec.difficulty.clone(), ..Conn::default() });
+            }
+        }
+    }
+
+    /// The other end closed.
+    pub fn closed(&mut self, conn: u64) {
+        if self.conns.remove(&conn).is_some() {
+            self.stats.disconnects += 1;
+        }
+    }
+
+    /// Bytes came, cut anywhere.
+    pub fn receive(&mut self, conn: u64, bytes: &[u8], now_us: u64, out: &mut Vec<PoolOut>) {
+        self.tick(now_us, out);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        match self.outage {
+            Some((OutageMode::Frozen, _)) => return state.held.extend_from_slice(bytes),
+            Some(_) => return,
+            None => {}
+        }
+        let lines = state.lines.push(bytes);
+        if state.lines.pending() > 65_536 {
+            self.stats.complaints.push(now_us, || "65,536 bytes without the end of a line".into());
+            return self.close(conn, out);
+        }
+        for line in lines {
+            self.stats.lines += 1;
+            self.line(conn, &line, now_us, out);
+            if !self.conns.contains_key(&conn) {
+                break;
+            }
+        }
+    }
+
+    /// When [`tick`](SimPool::tick) is due.
+    pub fn next_deadline(&self) -> u64 {
+        let script = self.script.front().map_or(u64::MAX, |(at, _)| *at);
+        script.min(self.outage.map_or(self.next_job_us, |(_, until)| until))
+    }
+
+    /// Makes jobs and plays the script, as far as the time has come.
+    pub fn tick(&mut self, now_us: u64, out: &mut Vec<PoolOut>) {
+        while let Some((_, script)) = self.script.pop_front_if(|(at, _)| *at <= now_us) {
+            self.play(script, now_us, out);
+        }
+        if self.outage.is_some_and(|(_, until)| until <= now_us) {
+            self.set_outage(None, now_us, out);
+        }
+        if self.outage.is_none() && self.next_job_us <= now_us {
+            let seq = self.jobs.current().map_or(0, |job| job.seq + 1);
+            self.new_job(seq > 0 && seq.is_multiple_of(u64::from(self.spec.jobs_per_block.max(1))), now_us, out);
+        }
+    }
+
+    /// Takes the pool out, until the given time, or back.
+    pub fn set_outage(&mut self, outage: Option<(OutageMode, u64)>, now_us: u64, out: &mut Vec<PoolOut>) {
+        let before = self.outage;
+        self.outage = outage;
+        if let Some((OutageMode::Close | OutageMode::Refuse, _)) = outage {
+            for conn in std::mem::take(&mut self.conns).into_keys() {
+                out.push(PoolOut::Close { conn });
+            }
+        }
+        if outage.is_none() && before.is_some() {
+            let held: Vec<(u64, Vec<u8>)> =
+                self.conns.iter_mut().map(|(id, conn)| (*id, std::mem::take(&mut conn.held))).collect();
+            self.new_job(true, now_us, out);
+            for (conn, bytes) in held {
+                self.receive(conn, &bytes, now_us, out);
+            }
+        }
+    }
+
+    /// Does one thing of a script now.
+    pub fn play(&mut self, script: Script, now_us: u64, out: &mut Vec<PoolOut>) {
+        match script {
+            Script::Outage { mode, until_us } => self.set_outage(Some((mode, until_us)), now_us, out),
+            Script::SetExtranonce { extranonce2_bytes, subscribers_only } => {
+                self.set_extranonce(extranonce2_bytes, subscribers_only, out);
+                self.new_job(false, now_us, out);
+            }
+            Script::SetDifficulty(text) => {
+                self.spec.difficulty.clone_from(&text);
+                for conn in self.ready() {
+                    self.tell_difficulty(conn, &text, out);
+                }
+            }
+            Script::SetVersionMask(mask) => {
+                self.spec.version_rolling = VersionRolling::Mask(mask);
+                for (conn, state) in self.conns.iter_mut().filter(|(_, c)| c.mask.is_some()) {
+                    state.mask = Some(mask);
+                    let line = wire::call(self.spec.flavour, "mining.set_version_mask", &format!("[\"{mask:08x}\"]"));
+                    out.push(PoolOut::Send { conn: *conn, bytes: line.into_bytes() });
+                }
+            }
+            Script::NewBlock => self.new_job(true, now_us, out),
+            Script::Reconnect { host, port } => {
+                self.tell_all("client.reconnect", &format!("[{},{port},0]", wire::text(&host)), "null", out);
+            }
+            Script::ShowMessage(words) => {
+                self.tell_all("client.show_message", &format!("[{}]", wire::text(&words)), "null", out);
+            }
+            Script::Ping => self.tell_all("mining.ping", "[]", "7001", out),
+            Script::GetVersion => self.tell_all("client.get_version", "[]", "7002", out),
+            Script::ChangeSizes { extranonce1_bytes, extranonce2_bytes } => {
+                self.spec.extranonce1_bytes = extranonce1_bytes;
+                self.spec.extranonce2_bytes = extranonce2_bytes;
+                self.sessions.clear();
+            }
+            Script::RefuseWorker(words) => self.spec.refuse_worker = words,
+            Script::AnswerSubmits(answers) => self.spec.answers_submits = answers,
+            Script::Raw(line) => {
+                for conn in self.ready() {
+                    out.push(PoolOut::Send { conn, bytes: format!("{line}\n").into_bytes() });
+                }
+            }
+        }
+    }
+
+    /// Connections that get jobs.
+    fn ready(&self) -> Vec<u64> {
+        let early = self.spec.login == LoginOrder::WithSubscribe;
+        let ready = |c: &Conn| c.subscribed && (early || c.user.is_some());
+        self.conns.iter().filter(|(_, c)| ready(c)).map(|(id, _)| *id).collect()
+    }
+
+    fn tell_all(&mut self, method: &str, params: &str, id: &str, out: &mut Vec<PoolOut>) {
+        if self.outage.is_some() {
+            return;
+        }
+        let line = wire::call_with_id(self.spec.flavour, method, params, id);
+        for conn in self.ready() {
+            out.push(PoolOut::Send { conn, bytes: line.clone().into_bytes() });
+        }
+    }
+
+    fn close(&mut self, conn: u64, out: &mut Vec<PoolOut>) {
+        if self.conns.remove(&conn).is_some() {
+            out.push(PoolOut::Close { conn });
+        }
+    }
+
+    fn new_job(&mut self, new_block: bool, now_us: u64, out: &mut Vec<PoolOut>) {
+        let bytes = self.spec.extranonce1_bytes + self.spec.extranonce2_bytes;
+        self.jobs.advance(&self.spec, bytes, new_block, now_us);
+        self.stats.jobs += 1;
+        self.stats.blocks += u64::from(new_block);
+        self.next_job_us = now_us + self.spec.job_interval_us;
+        for conn in self.ready() {
+            self.oddities(conn, out);
+            self.send_job(conn, out);
+        }
+    }
+
+    /// What a nasty pool sends before a job.
+    fn oddities(&mut self, conn: u64, out: &mut Vec<PoolOut>) {
+        if self.spec.flavour != Flavour::Nasty {
+            return;
+        }
+        let difficulty = self.conns.get(&conn).map(|c| c.difficulty.clone()).unwrap_or_default();
+        let line = match self.rng.below(8) {
+            0 => "\r\n\n".to_owned(),
+            1 => "this is not JSON\n".to_owned(),
+            2 => "{\"id\":null,\"method\":\"mining.hello\",\"params\":{}}\n".to_owned(),
+            3 => "{\"id\":99999999,\"result\":true,\"error\":null}\n".to_owned(),
+            4 => format!("{{\"jsonrpc\":\"2.0\",\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}],\"x\":[]}}\n"),
+            5 => "{\"method\":\"client.show_message\",\"params\":[\"tab\\tbell\\u0007 \\ud83d\\ude00\"]}\n".to_owned(),
+            6 => "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"odd\",\"00\",\"\",\"\",[],\"1\",\"2\",\"3\"]}\n".to_owned(),
+            _ => "{\"id\":5,\"method\":\"mining.unheard\",\"params\":[]}\n[]\n".to_owned(),
+        };
+        out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
+    }
+
+    fn tell_difficulty(&mut self, conn: u64, text: &str, out: &mut Vec<PoolOut>) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            text.clone_into(&mut state.difficulty);
+            let line = wire::call(self.spec.flavour, "mining.set_difficulty", &format!("[{text}]"));
+            out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
+        }
+    }
+
+    fn send_job(&mut self, conn: u64, out: &mut Vec<PoolOut>) {
+        let (Some(state), Some(job)) = (self.conns.get_mut(&conn), self.jobs.current()) else { return };
+        if state.sent.len() == 256 {
+            state.sent.pop_front();
+        }
+        state.sent.push_back(SentJob {
+            seq: job.seq,
+            difficulty: state.difficulty.parse().unwrap_or(1.0),
+            extranonce1: state.extranonce1.clone(),
+            extranonce2_bytes: state.extranonce2_bytes,
+        });
+        let line = wire::call(self.spec.flavour, "mining.notify", &job.params());
+        out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
+    }
+
+    fn draw_extranonce1(&mut self) -> Vec<u8> {
+        let number = self.next_extranonce1.wrapping_add(self.spec.seed << 8).to_le_bytes();
+        self.next_extranonce1 += 1;
+        let mut bytes = number.to_vec();
+        bytes.push(0xee);
+        bytes.truncate(self.spec.extranonce1_bytes);
+        bytes
+    }
+
+    fn set_extranonce(&mut self, extranonce2_bytes: usize, subscribers_only: bool, out: &mut Vec<PoolOut>) {
+        self.spec.extranonce2_bytes = extranonce2_bytes;
+        for conn in self.ready() {
+            let extranonce1 = self.draw_extranonce1();
+            let Some(state) = self.conns.get_mut(&conn) else { continue };
+            if subscribers_only && !state.wants_extranonce {
+                continue;
+            }
+            let params = format!("[\"{}\",{extranonce2_bytes}]", hex::encode(&extranonce1));
+            state.extranonce1 = extranonce1;
+            state.extranonce2_bytes = extranonce2_bytes;
+            let line = wire::call(self.spec.flavour, "mining.set_extranonce", &params);
+            out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
+        }
+    }
+
+    fn line(&mut self, conn: u64, line: &[u8], now_us: u64, out: &mut Vec<PoolOut>) {
+        if self.spec.flavour == Flavour::Ckpool && line.len() > 1024 {
+            self.stats.complaints.push(now_us, || format!("a line of {} bytes, more than 1,024", line.len()));
+            return self.close(conn, out);
+        }
+        let Ok(message) = serde_json::from_slice::<Value>(line) else {
+            self.stats.complaints.push(now_us, || format!("not JSON: {}", String::from_utf8_lossy(line)));
+            if self.spec.flavour == Flavour::Ckpool {
+                out.push(PoolOut::Send { conn, bytes: b"Invalid JSON, disconnecting\n".to_vec() });
+            }
+            return self.close(conn, out);
+        };
+        let id = message.get("id").map_or("null".to_owned(), Value::to_string);
+        let Some(method) = message.get("method").and_then(Value::as_str) else {
+            match id.as_str() {
+                "7001" | "7002" => self.stats.replies += 1,
+                // A nasty pool asks what nobody knows, and gets an error for it.
+                "5" if self.spec.flavour == Flavour::Nasty => self.stats.replies += 1,
+                _ => self.stats.complaints.push(now_us, || format!("unasked reply {message}")),
+            }
+            return;
+        };
+        let none = Vec::new();
+        let params = message.get("params").and_then(Value::as_array).unwrap_or(&none);
+        let request = Request { conn, id, params };
+        match method {
+            "mining.configure" => self.configure(&request, out),
+            "mining.subscribe" => self.subscribe(&request, out),
+            "mining.authorize" => self.authorize(&request, now_us, out),
+            "mining.submit" => self.submit(&request, now_us, out),
+            "mining.suggest_difficulty" | "mining.suggest_target" => self.suggest(&request, method, out),
+            "mining.extranonce.subscribe" => self.extranonce_subscribe(&request, out),
+            "mining.ping" if self.spec.flavour == Flavour::WellBehaved => self.reply(&request, "\"pong\"", "null", out),
+            "mining.pong" => self.stats.replies += 1,
+            _ => self.unknown(&request, out),
+        }
+    }
+
+    fn reply(&self, request: &Request<'_>, result: &str, error: &str, out: &mut Vec<PoolOut>) {
+        let line = wire::reply(self.spec.flavour, &request.id, result, error);
+        out.push(PoolOut::Send { conn: request.conn, bytes: line.into_bytes() });
+    }
+
+    fn unknown(&self, request: &Request<'_>, out: &mut Vec<PoolOut>) {
+        match self.spec.flavour {
+            Flavour::PublicPool | Flavour::Nasty => {}
+            Flavour::Datum => self.reply(request, "null", "[-3,\"Method not found\",null]", out),
+            _ => self.reply(request, "null", "[20,\"Not supported.\",null]", out),
+        }
+    }
+
+    fn extranonce_subscribe(&mut self, request: &Request<'_>, out: &mut Vec<PoolOut>) {
+        if let Some(state) = self.conns.get_mut(&request.conn) {
+            state.wants_extranonce = true;
+        }
+        match self.spec.flavour {
+            Flavour::WellBehaved | Flavour::Npm => self.reply(request, "true", "null", out),
+            _ => self.unknown(request, out),
+        }
+    }
+
+    fn configure(&mut self, request: &Request<'_>, out: &mut Vec<PoolOut>) {
+        let asked = request.params.get(1).and_then(|o| o.get("version-rolling.mask")).and_then(Value::as_str);
+        let asked = asked.and_then(hex::number).unwrap_or(u32::MAX);
+        match self.spec.version_rolling {
+            VersionRolling::Mask(mask) => {
+                let mask = mask & asked;
+                if let Some(state) = self.conns.get_mut(&request.conn) {
+                    state.mask = Some(mask);
+                }
+                let result = format!("{{\"version-rolling\":true,\"version-rolling.mask\":\"{mask:08x}\"}}");
+                self.reply(request, &result, "null", out);
+            }
+            VersionRolling::False => self.reply(request, "{\"version-rolling\":false}", "null", out),
+            VersionRolling::Error => self.reply(request, "null", "[20,\"Unknown method\",null]", out),
+            VersionRolling::Silence => {}
+        }
+    }
+
+    fn subscribe(&mut self, request: &Request<'_>, out: &mut Vec<PoolOut>) {
+        let conn = request.conn;
+        let session = request.params.get(1).and_then(Value::as_str);
+        let resumes = matches!(self.spec.flavour, Flavour::Ckpool | Flavour::WellBehaved);
+        let resumed = session.filter(|_| resumes).and_then(|s| self.sessions.get(s)).cloned();
+        let taken = |en1: &Vec<u8>| self.conns.values().any(|c| c.subscribed && c.extranonce1 == *en1);
+        let resumed = resumed.filter(|en1| !taken(en1));
+        let extranonce1 = resumed.clone().unwrap_or_else(|| self.draw_extranonce1());
+        let bytes = self.spec.extranonce2_bytes;
+        let session = format!("{:08x}", self.next_extranonce1.wrapping_mul(0x9e37_79b1) as u32);
+        if self.sessions.len() < 10_000 {
+            self.sessions.insert(session.clone(), extranonce1.clone());
+        }
+        let result = wire::subscription(self.spec.flavour, &session, &hex::encode(&extranonce1), bytes);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        state.subscribed = true;
+        state.resumed = resumed.is_some();
+        state.extranonce1 = extranonce1;
+        state.extranonce2_bytes = bytes;
+        let difficulty = state.difficulty.clone();
+        self.reply(request, &result, "null", out);
+        match self.spec.login {
+            LoginOrder::WithSubscribe => {
+                self.tell_difficulty(conn, &difficulty, out);
+                self.send_job(conn, out);
+            }
+            LoginOrder::BeforeAuthorizeReply => self.tell_difficulty(conn, &difficulty, out),
+            LoginOrder::AfterAuthorizeReply => {}
+        }
+    }
+
+    fn authorize(&mut self, request: &Request<'_>, now_us: u64, out: &mut Vec<PoolOut>) {
+        let (flavour, conn) = (self.spec.flavour, request.conn);
+        let user = request.params.first().and_then(Value::as_str).unwrap_or_default().to_owned();
+        if flavour == Flavour::PublicPool && request.params.len() != 2 || user.is_empty() {
+            self.stats.complaints.push(now_us, || format!("authorize with {} params", request.params.len()));
+            return self.reply(request, "null", "[20,\"Authorization validation error\",\"\"]", out);
+        }
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        if state.user.is_some() && flavour == Flavour::Ckpool {
+            self.stats.complaints.push(now_us, || "a second authorize on one connection".into());
+            return;
+        }
+        if let Some(words) = &self.spec.refuse_worker {
+            let error = wire::error(self.spec.reject, 24, words);
+            return self.reply(request, error.0, &error.1, out);
+        }
+        state.user = Some(user);
+        let (subscribed, difficulty) = (state.subscribed, state.difficulty.clone());
+        self.stats.authorised += 1;
+        if subscribed && self.spec.login == LoginOrder::BeforeAuthorizeReply {
+            self.send_job(conn, out);
+            self.tell_difficulty(conn, &difficulty, out);
+        }
+        self.reply(request, "true", "null", out);
+        if subscribed && self.spec.login == LoginOrder::AfterAuthorizeReply {
+            self.tell_difficulty(conn, &difficulty, out);
+            self.send_job(conn, out);
+        }
+    }
+
+    fn suggest(&mut self, request: &Request<'_>, method: &str, out: &mut Vec<PoolOut>) {
+        let wanted = request.params.first().and_then(Value::as_f64).filter(|d| *d > 0.0);
+        match (self.spec.suggest, wanted) {
+            (Suggest::Answered, _) => self.reply(request, "true", "null", out),
+            (Suggest::Obeyed, Some(_)) if method == "mining.suggest_difficulty" => {
+                let text = request.params[0].to_string();
+                let subscribed = self.conns.get(&request.conn).is_some_and(|c| c.subscribed);
+                if subscribed {
+                    self.tell_difficulty(request.conn, &text, out);
+                } else if let Some(state) = self.conns.get_mut(&request.conn) {
+                    state.difficulty = text;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A request as it was read.
+struct Request<'a> {
+    conn: u64,
+    /// The id's JSON text.
+    id: String,
+    params: &'a [Value],
+}

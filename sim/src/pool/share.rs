@@ -1,0 +1,154 @@
+//! The judgement of a submit: the header is rebuilt in the pool's own context, and one reason found.
+
+use serde_json::Value;
+
+use super::job::PoolJob;
+use super::stats::{Reason, ShareRecord};
+use super::{Conn, Flavour, PoolOut, Request, SimPool, wire};
+use crate::hex;
+use crate::target::{Target, difficulty_of};
+
+/// Headers remembered for the detection of duplicates.
+const REMEMBERED: usize = 100_000;
+
+/// What a judgement found out on its way.
+#[derive(Default)]
+struct Judged {
+    hash: [u8; 32],
+    difficulty: f64,
+    achieved: f64,
+    block: bool,
+}
+
+impl SimPool {
+    /// Judges a submit, counts it, and answers it.
+    pub(super) fn submit(&mut self, request: &Request<'_>, now_us: u64, out: &mut Vec<PoolOut>) {
+        let mut judged = Judged::default();
+        let Some(conn) = self.conns.get(&request.conn) else { return };
+        let reason = self.judge(conn, request.params, now_us, &mut judged);
+        let user = conn.user.clone().unwrap_or_default();
+        let record = ShareRecord {
+            conn: request.conn,
+            at_us: now_us,
+            user,
+            reason,
+            hash: judged.hash,
+            difficulty: judged.difficulty,
+            achieved: judged.achieved,
+            block: judged.block,
+        };
+        self.count(record, request, now_us);
+        if !self.spec.answers_submits {
+            self.stats.unanswered += 1;
+            return;
+        }
+        if reason == Reason::Accepted {
+            return self.reply(request, "true", "null", out);
+        }
+        let (code, words) = self.wording(reason);
+        let (result, error) = wire::error(self.spec.reject, code, words);
+        self.reply(request, result, &error, out);
+        if reason == Reason::NotAuthorised && self.spec.flavour == Flavour::PublicPool {
+            self.close(request.conn, out);
+        }
+    }
+
+    fn wording(&self, reason: Reason) -> (i64, &'static str) {
+        match (self.spec.flavour, reason) {
+            (Flavour::PublicPool, Reason::Stale | Reason::UnknownJob) => (21, "Job not found"),
+            (Flavour::PublicPool, Reason::LowDifficulty | Reason::LowForChange) => (23, "Difficulty too low"),
+            (Flavour::Npm, Reason::Stale | Reason::UnknownJob) => (21, "job not found"),
+            _ => reason.words(),
+        }
+    }
+
+    fn count(&mut self, record: ShareRecord, request: &Request<'_>, now_us: u64) {
+        if record.reason == Reason::Accepted {
+            self.stats.block_candidates += u64::from(record.block);
+            self.seen.insert(record.hash);
+            self.seen_order.push_back(record.hash);
+            if self.seen_order.len() > REMEMBERED
+                && let Some(old) = self.seen_order.pop_front()
+            {
+                self.seen.remove(&old);
+            }
+        }
+        if record.reason.is_fault() {
+            let params = Value::from(request.params.to_vec());
+            self.stats
+                .complaints
+                .push(now_us, || format!("{} on connection {}: {params}", record.reason.label(), record.conn));
+        }
+        self.stats.shares.note(&record);
+        if let Some(conn) = self.conns.get_mut(&record.conn) {
+            conn.counts.note(&record);
+        }
+        if self.records.len() == 10_000 {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+    }
+
+    fn judge(&self, conn: &Conn, params: &[Value], now_us: u64, judged: &mut Judged) -> Reason {
+        let Some(user) = &conn.user else { return Reason::NotAuthorised };
+        if !conn.subscribed {
+            return Reason::NotAuthorised;
+        }
+        let texts: Option<Vec<&str>> = params.iter().map(Value::as_str).collect();
+        let Some(texts) = texts.filter(|t| matches!(t.len(), 5 | 6)) else { return Reason::Malformed };
+        let numbers: Option<Vec<u32>> = texts[3..].iter().map(|t| hex::number(t)).collect();
+        let (Some(extranonce2), Some(numbers)) = (hex::decode(texts[2]), numbers) else { return Reason::Malformed };
+        if self.spec.checks_user && texts[0] != user {
+            return Reason::WrongUser;
+        }
+        let Some(job) = self.jobs.find(texts[1]) else { return Reason::UnknownJob };
+        let sent = conn.sent.iter().rev().find(|sent| sent.seq == job.seq);
+        let current: f64 = conn.difficulty.parse().unwrap_or(1.0);
+        let (extranonce1, bytes, told) = match sent {
+            Some(sent) => (&sent.extranonce1, sent.extranonce2_bytes, sent.difficulty),
+            None if conn.resumed => (&conn.extranonce1, conn.extranonce2_bytes, current),
+            None => return Reason::UnknownJob,
+        };
+        if extranonce2.len() != bytes {
+            return Reason::Extranonce2Length;
+        }
+        let Some(version) = self.version(conn, job, numbers.get(2).copied()) else { return Reason::VersionBits };
+        let (ntime, nonce) = (numbers[0], numbers[1]);
+        let clock = self.spec.start_unix.wrapping_add((now_us / 1_000_000) as u32);
+        let header = job.header(extranonce1, &extranonce2, version, ntime, nonce);
+        judged.hash = header.hash();
+        judged.achieved = difficulty_of(&judged.hash);
+        judged.block = Target::of_nbits(job.nbits).meets(&judged.hash);
+        judged.difficulty = match self.spec.flavour {
+            Flavour::PublicPool => current,
+            _ => current.min(told),
+        };
+        if ntime < job.ntime || ntime > clock.wrapping_add(7200) {
+            return Reason::TimeOutOfRange;
+        }
+        if self.spec.refuses_stale && job.block != self.jobs.block() {
+            return Reason::Stale;
+        }
+        if self.seen.contains(&judged.hash) {
+            return Reason::Duplicate;
+        }
+        match (
+            Target::of_difficulty(judged.difficulty).meets(&judged.hash),
+            Target::of_difficulty(told).meets(&judged.hash),
+        ) {
+            (true, _) => Reason::Accepted,
+            (false, true) => Reason::LowForChange,
+            (false, false) => Reason::LowDifficulty,
+        }
+    }
+
+    /// The header's version; none if the bits are not allowed here.
+    fn version(&self, conn: &Conn, job: &PoolJob, bits: Option<u32>) -> Option<u32> {
+        match (conn.mask, bits) {
+            (Some(mask), Some(bits)) => (bits & !mask == 0).then_some(job.version & !mask | bits),
+            (Some(_), None) => (self.spec.flavour != Flavour::Datum).then_some(job.version),
+            (None, None) => Some(job.version),
+            (None, Some(_)) => None,
+        }
+    }
+}
