@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dpmp_core::config::{Config, MAX_POOLS, WEIGHT_SUM};
-use dpmp_core::notice::{HeldOff, Verdict, Who};
+use dpmp_core::notice::{DropReason, HeldOff, Verdict, Who};
 use dpmp_core::{Difficulty, MinerId, Notice, PoolId, Span, Time, UpstreamId};
 use hdrhistogram::Histogram;
 
@@ -117,6 +117,8 @@ pub struct View {
     upstreams: BTreeMap<UpstreamId, PoolId>,
     /// Shares that miners sent.
     pub submitted: u64,
+    /// Shares that were answered here and not forwarded, by reason.
+    pub dropped: BTreeMap<DropReason, u64>,
     /// Times that a miner's work went from one pool to another.
     pub switches: u64,
     /// Miners that were ready and are gone, with the reason; the last few.
@@ -136,6 +138,7 @@ impl View {
             miners: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             submitted: 0,
+            dropped: BTreeMap::new(),
             switches: 0,
             gone: VecDeque::new(),
             gone_total: 0,
@@ -324,6 +327,9 @@ impl View {
             if good {
                 miner.rate.add(now, difficulty);
             }
+        }
+        if let Verdict::Dropped(reason) = verdict {
+            *self.dropped.entry(*reason).or_default() += 1;
         }
         let Some(pool) = pool else { return };
         let pool = self.pool(pool);
