@@ -50,7 +50,9 @@ impl Rate {
         }
         let window = age.min(RATE_WINDOW);
         let first = (now - window).0 / PIECE.0;
-        let difficulty: f64 = self.pieces.iter().filter(|(piece, _)| *piece >= first).map(|(_, d)| d).sum();
+        let pieces = self.pieces.iter().filter(|(piece, _)| *piece >= first);
+        // Not `sum`, which makes -0.0 of nothing.
+        let difficulty = pieces.fold(0.0, |sum, (_, difficulty)| sum + difficulty);
         Some(difficulty * HASHES / window.as_secs_f64())
     }
 }

@@ -112,6 +112,36 @@ fn a_dead_pool_costs_no_connection() {
 }
 
 #[test]
+fn listens_on_ipv4_and_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let (a, b) = pools();
+    let folder = folder("ipv6");
+    let (port, metrics) = (free_port(), free_port());
+    let config = write_config(&folder, 1, metrics, [a.address, b.address], "");
+    let mut command = dpmp();
+    command.arg("--config").arg(config).args(["--listen", &format!("[::]:{port}")]);
+    let proxy = Proxy::run(command, folder, port, metrics);
+    Miner::connect(port).login("x.four");
+    proxy.event("miner_ready_for_jobs");
+    assert!(proxy.log().contains("\"sid\":\"('127.0.0.1', "), "IPv4 is shown as IPv4: {}", proxy.log());
+    assert!(TcpStream::connect(("::1", port)).is_ok());
+}
+
+#[test]
+fn an_idle_proxy_sleeps() {
+    let (a, b) = pools();
+    let proxy = Proxy::start("idle", [a.address, b.address], "");
+    let _miner =
+        (Miner::connect(proxy.port), wait_for("ready", || (proxy.get("/readyz").0.contains("200")).then_some(())));
+    let before = proxy.metric("process_cpu_seconds_total");
+    std::thread::sleep(Duration::from_secs(3));
+    let spent = proxy.metric("process_cpu_seconds_total") - before;
+    assert!(spent <= 0.03, "{spent} s of CPU in 3 s of nothing to do");
+}
+
+#[test]
 fn nobody_waits_for_one_who_does_not_read() {
     let (a, b) = pools();
     let proxy = Proxy::start("slow", [a.address, b.address], "");
