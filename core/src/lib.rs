@@ -41,6 +41,6 @@ mod miner;
 mod pool;
 mod rng;
 mod schedule;
-mod share;
+pub mod share;
 mod stratum;
 pub mod timers;

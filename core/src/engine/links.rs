@@ -184,11 +184,12 @@ impl Engine {
         }
     }
 
-    /// Closes an upstream that nobody needs any more.
+    /// Closes an upstream that is no longer needed, for `who`.
     pub(super) fn close_link(
         &mut self,
         group: GroupId,
         pool: PoolId,
+        who: Option<Who>,
         reason: CloseReason,
         now: Time,
         out: &mut ActionBuf,
@@ -201,7 +202,6 @@ impl Engine {
         link.held = None;
         if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
             self.answer_lost(&mut upstream, now, out);
-            let who = self.who_of(&upstream);
             out.push(Action::Close(Conn::Upstream(upstream.id)));
             out.notice(Notice::PoolClosed { upstream: upstream.id, pool, who, reason });
         }

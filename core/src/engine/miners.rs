@@ -63,8 +63,8 @@ impl Engine {
         self.remove_miner(id, reason, now, out);
     }
 
-    /// Takes a miner out of all tables. What it still waits for is answered to nobody; its shares at pools are counted
-    /// when the answers come.
+    /// Takes a miner out of all tables. Its upstreams are closed behind what was written to them; the pools' answers to
+    /// its last shares are not waited for.
     pub(super) fn remove_miner(&mut self, id: MinerId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
         let Some(miner) = self.miners.remove(&id) else { return };
         for kind in [
@@ -84,7 +84,8 @@ impl Engine {
         if !miner.ready() && miner.rolling.is_some_and(|r| r.told == 0 && r.asked != 0) {
             self.visitor(miner.peer.ip(), now).wants_mask = true;
         }
-        out.notice(Notice::MinerDisconnected { who: miner.who(), reason, was_ready: miner.ready() });
+        let who = miner.who();
+        out.notice(Notice::MinerDisconnected { who: who.clone(), reason, was_ready: miner.ready() });
         if miner.ready() {
             self.spread_from = self.spread_from.min(now);
         }
@@ -93,7 +94,7 @@ impl Engine {
         group.miners.retain(|other| *other != id);
         if group.miners.is_empty() {
             for pool in self.config.pool_ids() {
-                self.close_link(group_id, pool, CloseReason::NotNeeded, now, out);
+                self.close_link(group_id, pool, Some(who.clone()), CloseReason::NotNeeded, now, out);
             }
             self.groups.remove(&group_id);
         }

@@ -364,7 +364,11 @@ impl Engine {
         }
         told = if config.sha256d { told.rounded_down() } else { told.rounded_up() };
         let (pool_work, told_work) = (upstream.work().0, told.work().0.max(1));
-        let lost = if told_work > pool_work { 1_000_000 - pool_work.saturating_mul(1_000_000) / told_work } else { 0 };
+        let lost = if told > upstream && told_work > pool_work {
+            1_000_000 - pool_work.saturating_mul(1_000_000) / told_work
+        } else {
+            0
+        };
         (told, lost as u32)
     }
 
