@@ -41,11 +41,6 @@ impl Span {
         self.0 as f64 / 1e6
     }
 
-    /// The shorter of both.
-    pub fn min(self, other: Span) -> Span {
-        Span(self.0.min(other.0))
-    }
-
     /// This length `n` times, at most the longest that can be told.
     pub const fn times(self, n: u64) -> Span {
         Span(self.0.saturating_mul(n))

@@ -1,73 +1,93 @@
-//! The engine: events in, actions out.
+//! The engine: it routes events to sessions and owns the timers. What is done with them lives in the rooms below, each
+//! an `impl` of [`Engine`] that calls only downwards:
+//!
+//! | room | what is decided there |
+//! | --- | --- |
+//! | `commands` | the operator's wishes: weights, config, drain |
+//! | `miners` | a miner's lines and its life: handshake, requests, end |
+//! | `pools` | a pool's lines and its life: handshake, jobs, answers, end |
+//! | `shares` | a submit's way: check, verdict, forwarding, reply |
+//! | `links` | when a pool is connected, tried again, held off, probed |
+//! | `work` | which pool a miner works for, and the job it is sent |
+//! | `state` | the data itself |
 
-use alloc::vec::Vec;
+mod commands;
+mod links;
+mod miners;
+mod pools;
+mod shares;
+mod state;
+mod work;
 
-use serde::{Deserialize, Serialize};
+pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
 
-use crate::action::ActionBuf;
-use crate::config::Config;
-use crate::event::Event;
+use crate::action::{ActionBuf, CloseReason};
+use crate::event::{Command, Event};
+use crate::ids::Conn;
 use crate::time::Time;
+use crate::timers::TimerKind;
 
-/// The proxy as a state machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Engine {
-    config: Config,
-}
-
-/// What survives a restart of the program, kept by the driver as JSON beside the config. All of it may be missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// What is known of each pool, by its address `host:port`.
-    pub pools: Vec<(alloc::string::String, PoolMemory)>,
-}
-
-/// What is remembered of one pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolMemory {
-    /// Its extranonce2_size in bytes.
-    pub extranonce2_bytes: u8,
-    /// The version mask that it grants; 0: none.
-    pub version_mask: u32,
-}
-
-/// Why a checkpoint could not be restored.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    /// It was written by a version whose checkpoints this one cannot read.
-    #[error("the checkpoint has version {found}, this program reads version {expected}")]
-    Version {
-        /// The version in the checkpoint.
-        found: u32,
-        /// The version that is read.
-        expected: u32,
-    },
-    /// The bytes are no checkpoint.
-    #[error("the checkpoint is damaged")]
-    Damaged,
-}
+/// Most timers that one step obeys; the rest is due at once in the next.
+const MOST_TIMERS_A_STEP: u32 = 10_000;
 
 impl Engine {
-    /// A new engine at time 0. `seed` is the only source of chance.
-    pub fn new(config: Config, _memory: &Memory, _seed: u64) -> Engine {
-        Engine { config }
+    /// Takes one event and appends all that follows from it to `out`. `now` is not before that of the last step; if it
+    /// is, the last one's counts. Deadlines that have come are obeyed first.
+    pub fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf) {
+        let now = self.clock(now);
+        self.obey_timers(now, out);
+        match event {
+            Event::Tick => {}
+            Event::WallClock { unix_micros } => self.set_wall_clock(now, unix_micros),
+            Event::MinerAccepted { miner, peer } => self.miner_accepted(miner, peer, now, out),
+            Event::Connected { upstream } => self.upstream_connected(upstream, now, out),
+            Event::ConnectFailed { upstream, reason } => {
+                self.upstream_lost(upstream, CloseReason::Peer(reason.into()), now, out);
+            }
+            Event::Received { conn: Conn::Miner(miner), bytes } => self.miner_received(miner, bytes, now, out),
+            Event::Received { conn: Conn::Upstream(upstream), bytes } => {
+                self.upstream_received(upstream, bytes, now, out);
+            }
+            Event::Closed { conn: Conn::Miner(miner), reason } => {
+                self.miner_gone(miner, CloseReason::Peer(reason.into()), now, out);
+            }
+            Event::Closed { conn: Conn::Upstream(upstream), reason } => {
+                self.upstream_lost(upstream, CloseReason::Peer(reason.into()), now, out);
+            }
+            Event::SendQueue { conn: Conn::Miner(miner), bytes } => self.miner_queue(miner, bytes, now, out),
+            Event::SendQueue { conn: Conn::Upstream(upstream), bytes } => {
+                self.upstream_queue(upstream, bytes, now, out);
+            }
+            Event::Command(Command::SetWeights(weights)) => self.set_weights(weights, now, out),
+            Event::Command(Command::SetConfig(config)) => self.set_config(*config, now, out),
+            Event::Command(Command::Drain) => self.drain(now, out),
+        }
+        self.obey_timers(now, out);
+        self.finish_drain(out);
     }
 
-    /// Takes one event and appends all that follows from it to `out`. `now` must not be before that of the last step.
-    pub fn step(&mut self, _now: Time, _event: Event<'_>, _out: &mut ActionBuf) {}
-
-    /// When the engine next wants to be called; none: not before the next event.
-    pub fn poll_timeout(&self) -> Option<Time> {
-        None
+    /// When the engine next wants to be called, and why; none: not before the next event. Later than the last step.
+    pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
+        self.timers.next()
     }
 
-    /// What to remember over a restart.
-    pub fn memory(&self) -> Memory {
-        Memory::default()
-    }
-
-    /// The config in force.
-    pub fn config(&self) -> &Config {
-        &self.config
+    fn obey_timers(&mut self, now: Time, out: &mut ActionBuf) {
+        for _ in 0..MOST_TIMERS_A_STEP {
+            let Some(kind) = self.timers.due(now) else { return };
+            match kind {
+                TimerKind::MinerHandshake(miner) => self.miner_handshake_timeout(miner, now, out),
+                TimerKind::MinerKeepAlive(miner) => self.keep_alive(miner, now, out),
+                TimerKind::MinerDwell(miner) => self.dwell_over(miner, now, out),
+                TimerKind::MinerClogged(miner) => self.miner_clogged(miner, now, out),
+                TimerKind::UpstreamHandshake(upstream) => self.upstream_handshake_timeout(upstream, now, out),
+                TimerKind::UpstreamSilence(upstream) => self.check_silence(upstream, now, out),
+                TimerKind::UpstreamAnswer(upstream) => self.check_answers(upstream, now, out),
+                TimerKind::UpstreamGiveUp(upstream) => self.give_up(upstream, now, out),
+                TimerKind::LinkRetry(group, pool) => self.retry(group, pool, now, out),
+                TimerKind::LinkProven(group, pool) => self.proven(group, pool, now, out),
+                TimerKind::Probe(pool) => self.probe(pool, now, out),
+                TimerKind::DrainEnd => self.end_drain(now, out),
+            }
+        }
     }
 }

@@ -150,6 +150,11 @@ impl SimMiner {
         self.end_session(now_us);
     }
 
+    /// The network broke the connection, and nobody is to blame.
+    pub fn cut(&mut self, now_us: u64) {
+        self.end_session(now_us);
+    }
+
     /// When [`tick`](SimMiner::tick) is due.
     pub fn next_deadline(&self) -> u64 {
         self.session.as_ref().map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality))

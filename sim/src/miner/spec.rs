@@ -157,6 +157,8 @@ pub struct Personality {
     pub coinbase_limit: usize,
     /// Matches jobs by the CRC-16 of the id among the last four (Avalon).
     pub crc_job_ids: bool,
+    /// Takes one read from the socket for one message: never two in one write (LeafMiner).
+    pub one_message_a_write: bool,
 }
 
 /// One miner.
@@ -220,6 +222,7 @@ impl Personality {
             line_limit: 16_000,
             coinbase_limit: 6_500,
             crc_job_ids: false,
+            one_message_a_write: false,
         }
     }
 
@@ -287,7 +290,7 @@ impl Personality {
         }
     }
 
-    /// LeafMiner: random extranonce2 of exactly 4 bytes, upper case, small buffers.
+    /// LeafMiner: random extranonce2 of exactly 4 bytes, upper case, one read is one message.
     pub fn leafminer() -> Personality {
         Personality {
             label: "LeafMiner".into(),
@@ -301,6 +304,7 @@ impl Personality {
             silence_us: None,
             line_limit: 3_000,
             coinbase_limit: 400,
+            one_message_a_write: true,
             ..Personality::cgminer()
         }
     }
@@ -411,6 +415,15 @@ impl Personality {
             ids: Ids::Strings,
             spelling: Spelling::Prefixed,
             ..Personality::cgminer()
+        }
+    }
+
+    /// Suggests this difficulty, where it suggests one.
+    pub fn suggest(&mut self, difficulty: f64) {
+        for step in &mut self.handshake {
+            if let Step::SuggestDifficulty(old) = step {
+                *old = difficulty;
+            }
         }
     }
 

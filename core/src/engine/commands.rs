@@ -1,0 +1,153 @@
+//! The operator's wishes: weights, config, drain.
+
+use alloc::vec::Vec;
+
+use super::state::{Drain, Engine, Plans, address_key};
+use crate::action::{Action, ActionBuf, CloseReason};
+use crate::config::{Config, WEIGHT_SUM};
+use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
+use crate::notice::{Notice, SwitchReason};
+use crate::pool::Link;
+use crate::time::{Span, Time};
+use crate::timers::TimerKind;
+
+/// How long stopping waits for pools to answer submits.
+const DRAIN: Span = Span::millis(1_500);
+
+impl Engine {
+    pub(super) fn set_weights(&mut self, weights: Vec<u32>, now: Time, out: &mut ActionBuf) {
+        let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
+        if weights.len() != self.config.pools.len() || sum != u64::from(WEIGHT_SUM) {
+            let why = "weights must be one a pool and sum to 1,000,000 parts";
+            out.notice(Notice::CommandRefused { why: why.into() });
+            return;
+        }
+        if weights == self.config.scheduler.weights {
+            return;
+        }
+        let mut config = self.config.clone();
+        config.scheduler.weights = weights;
+        self.adopt(config, now, out);
+    }
+
+    pub(super) fn set_config(&mut self, config: Config, now: Time, out: &mut ActionBuf) {
+        if config != self.config {
+            self.adopt(config, now, out);
+        }
+        out.notice(Notice::ConfigApplied);
+    }
+
+    /// Puts a config in force. Miners stay; upstreams whose address, user or chain changed are made anew.
+    fn adopt(&mut self, config: Config, now: Time, out: &mut ActionBuf) {
+        let memory = self.memory();
+        let old = core::mem::replace(&mut self.config, config);
+        let changed: Vec<PoolId> = (0..old.pools.len().max(self.config.pools.len()) as u8)
+            .map(PoolId)
+            .filter(|pool| {
+                let (before, after) = (old.pool(*pool), self.config.pool(*pool));
+                before.map(|p| (&p.address, &p.wallet, &p.password, p.sha256d))
+                    != after.map(|p| (&p.address, &p.wallet, &p.password, p.sha256d))
+            })
+            .collect();
+        let groups: Vec<GroupId> = self.groups.keys().copied().collect();
+        for group in &groups {
+            for pool in &changed {
+                self.close_link(*group, *pool, CloseReason::ConfigChanged, now, out);
+            }
+            if let Some(group) = self.groups.get_mut(group) {
+                group.links.resize(self.config.pools.len(), Link::default());
+            }
+        }
+        if !changed.is_empty() {
+            let probes: Vec<UpstreamId> = self.facts.iter().filter_map(|f| f.probe).collect();
+            for probe in probes {
+                self.probe_done(probe, now, out);
+            }
+            self.remembered = memory.pools.into_iter().collect();
+            self.recall_facts();
+            for key in self.config.pools.iter().map(|p| address_key(&p.address)) {
+                self.remembered.remove(&key);
+            }
+        }
+        if old.scheduler != self.config.scheduler || old.pools.len() != self.config.pools.len() {
+            self.replan(now);
+            let weights = self.config.scheduler.weights.as_slice().into();
+            out.notice(Notice::WeightsChanged { weights });
+        }
+        for group in groups {
+            for pool in self.config.pool_ids() {
+                if !self.config.in_use(pool) {
+                    self.close_link(group, pool, CloseReason::NotNeeded, now, out);
+                }
+            }
+            let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());
+            if opens {
+                self.open_links(group, now, out);
+            }
+        }
+        let miners: Vec<MinerId> = self.miners.keys().copied().collect();
+        for miner in miners {
+            self.place(miner, SwitchReason::Operator, now, out);
+        }
+    }
+
+    /// New plans; every miner keeps its relative place in the cycle, and old debts are forgotten.
+    fn replan(&mut self, now: Time) {
+        let old = core::mem::replace(&mut self.plans, Plans::of(&self.config));
+        for miner in self.miners.values_mut() {
+            let slow = miner.must_reconnect();
+            let (old, new) = if slow { (&old.slow, &self.plans.slow) } else { (&old.normal, &self.plans.normal) };
+            if let Some(cycle) = miner.cycle.as_mut() {
+                cycle.rebase(old, new, now);
+            }
+        }
+        self.spread_from = now;
+    }
+
+    /// Stops: no new miners, no new connections; pools get a moment to answer what is on its way.
+    pub(super) fn drain(&mut self, now: Time, out: &mut ActionBuf) {
+        if self.draining.is_some() {
+            return;
+        }
+        self.draining = Some(Drain::Waiting);
+        let ready = self.miners.values().filter(|m| m.ready()).count() as u32;
+        out.notice(Notice::Draining { miners: ready });
+        for pool in self.config.pool_ids() {
+            self.timers.cancel(TimerKind::Probe(pool));
+        }
+        self.timers.set(TimerKind::DrainEnd, now + DRAIN);
+        for id in self.miners.keys() {
+            out.push(Action::PauseReading(crate::ids::Conn::Miner(*id)));
+        }
+    }
+
+    /// Closes everything.
+    pub(super) fn end_drain(&mut self, now: Time, out: &mut ActionBuf) {
+        let upstreams: Vec<UpstreamId> = self.upstreams.keys().copied().collect();
+        let miners: Vec<MinerId> = self.miners.keys().copied().collect();
+        for id in upstreams {
+            // First the answers to what still waits, then the miners that they go to.
+            if let Some(mut upstream) = self.upstreams.remove(&id) {
+                self.answer_lost(&mut upstream, now, out);
+                out.push(Action::Close(crate::ids::Conn::Upstream(id)));
+            }
+        }
+        for id in miners {
+            self.close_miner(id, CloseReason::Draining, now, out);
+        }
+        self.groups.clear();
+        self.timers = crate::timers::Timers::default();
+        self.draining = Some(Drain::Closed);
+    }
+
+    /// Ends a drain early when no pool owes an answer, and says when it is done.
+    pub(super) fn finish_drain(&mut self, out: &mut ActionBuf) {
+        if self.draining == Some(Drain::Waiting) && !self.upstreams.values().any(|u| u.has_submits()) {
+            self.end_drain(self.now, out);
+        }
+        if self.draining == Some(Drain::Closed) {
+            self.draining = Some(Drain::Done);
+            out.push(Action::Drained);
+        }
+    }
+}

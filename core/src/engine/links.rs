@@ -1,0 +1,292 @@
+//! When a pool is connected, tried again, held off, trusted, probed.
+
+use super::state::Engine;
+use crate::action::{Action, ActionBuf, CloseReason};
+use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
+use crate::notice::{HeldOff, Notice, SwitchReason, Who};
+use crate::pool::{LinkState, Owner, Phase, Upstream};
+use crate::time::{Span, Time};
+use crate::timers::TimerKind;
+
+/// A pool must have answered configure, subscribe and authorize, and sent a job, within this time.
+const HANDSHAKE: Span = Span::secs(30);
+/// A submit must be answered within this time.
+pub(super) const ANSWER: Span = Span::secs(30);
+/// A pool that is held off may say something for this long before its connection is given up.
+const GIVE_UP: Span = Span::secs(30);
+/// Pools that nobody is connected to are probed again after this time.
+const PROBE_AGAIN: Span = Span::mins(30);
+/// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
+const PROBE_RETRY: Span = Span::secs(5);
+/// Longest wait after a failed probe.
+const LONGEST_PROBE_RETRY: Span = Span::secs(60);
+
+impl Engine {
+    /// Connects a group to every pool in use that it is not connected to.
+    pub(super) fn open_links(&mut self, group: GroupId, now: Time, out: &mut ActionBuf) {
+        for pool in self.config.pool_ids() {
+            if self.config.in_use(pool) {
+                self.open_link(group, pool, now, out);
+            }
+        }
+    }
+
+    /// Connects a group to one pool, unless it is or is about to.
+    pub(super) fn open_link(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
+        if self.link(group, pool).is_some_and(|l| l.state == LinkState::Off) {
+            self.connect(group, pool, now, out);
+        }
+    }
+
+    pub(super) fn retry(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
+        if self.link(group, pool).is_some_and(|l| l.state == LinkState::Waiting) {
+            self.connect(group, pool, now, out);
+        }
+    }
+
+    fn connect(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
+        if self.draining.is_some() {
+            return;
+        }
+        let id = self.new_upstream();
+        if let Some(link) = self.link(group, pool) {
+            link.state = LinkState::Open(id);
+            link.held = None;
+        }
+        self.dial(Upstream::new(id, pool, Owner::Group(group), now), now, out);
+    }
+
+    fn dial(&mut self, upstream: Upstream, now: Time, out: &mut ActionBuf) {
+        let (id, pool) = (upstream.id, upstream.pool);
+        let Some(config) = self.config.pool(pool) else { return };
+        let host = self.facts.get(pool.index()).map_or_else(|| config.address.host.as_str().into(), |f| f.host.clone());
+        let port = config.address.port;
+        let who = self.who_of(&upstream);
+        out.notice(Notice::PoolConnecting { upstream: id, pool, who, host: host.clone(), port });
+        out.push(Action::Connect { upstream: id, pool, host, port });
+        self.upstreams.insert(id, upstream);
+        self.timers.set(TimerKind::UpstreamHandshake(id), now + HANDSHAKE);
+    }
+
+    /// The miner for which an upstream stands; none for a probe.
+    pub(super) fn who_of(&self, upstream: &Upstream) -> Option<Who> {
+        upstream.group().and_then(|g| self.first_miner(g)).map(|m| m.who())
+    }
+
+    /// A probe's time has come: it is made unless the pool is known from a connection that stands.
+    pub(super) fn probe(&mut self, pool: PoolId, now: Time, out: &mut ActionBuf) {
+        let busy = self.upstreams.values().any(|u| u.pool == pool && (u.subscribed() || u.owner == Owner::Probe));
+        if busy || self.draining.is_some() {
+            self.timers.set(TimerKind::Probe(pool), now + PROBE_AGAIN);
+            return;
+        }
+        let id = self.new_upstream();
+        let Some(facts) = self.facts.get_mut(pool.index()) else { return };
+        facts.probe = Some(id);
+        self.dial(Upstream::new(id, pool, Owner::Probe, now), now, out);
+    }
+
+    /// A probe has ended, well or not.
+    fn probe_ended(&mut self, pool: PoolId, well: bool, now: Time) {
+        let Some(facts) = self.facts.get_mut(pool.index()) else { return };
+        facts.probe = None;
+        let wait = if well {
+            facts.probe_failures = 0;
+            PROBE_AGAIN
+        } else {
+            facts.probe_failures = facts.probe_failures.saturating_add(1);
+            PROBE_RETRY.times(1 << (facts.probe_failures - 1).min(8)).min(LONGEST_PROBE_RETRY)
+        };
+        let wait = self.rng.jitter(wait);
+        self.timers.set(TimerKind::Probe(pool), now + wait);
+    }
+
+    /// A probe has learnt what it came for.
+    pub(super) fn probe_done(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        if let Some(upstream) = self.drop_upstream(id) {
+            out.push(Action::Close(Conn::Upstream(id)));
+            let reason = CloseReason::ProbeDone;
+            out.notice(Notice::PoolClosed { upstream: id, pool: upstream.pool, who: None, reason });
+            self.probe_ended(upstream.pool, true, now);
+        }
+    }
+
+    /// Takes an upstream out of all tables. Its submits are still in it.
+    fn drop_upstream(&mut self, id: UpstreamId) -> Option<Upstream> {
+        let upstream = self.upstreams.remove(&id)?;
+        for kind in [
+            TimerKind::UpstreamHandshake(id),
+            TimerKind::UpstreamSilence(id),
+            TimerKind::UpstreamAnswer(id),
+            TimerKind::UpstreamGiveUp(id),
+        ] {
+            self.timers.cancel(kind);
+        }
+        if let Some(group) = upstream.group().and_then(|g| self.groups.get_mut(&g))
+            && let Some(job) = upstream.job
+        {
+            group.jobs.drop_unreferenced(job);
+        }
+        Some(upstream)
+    }
+
+    /// An upstream's connection is gone, or was never had: submits are answered, its miners get other work in this same
+    /// step, and it is tried again later.
+    pub(super) fn upstream_lost(&mut self, id: UpstreamId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
+        let Some(mut upstream) = self.drop_upstream(id) else { return };
+        let pool = upstream.pool;
+        let Some(group) = upstream.group() else {
+            let error: alloc::sync::Arc<str> = reason.text().into();
+            self.probe_ended(pool, false, now);
+            let failures = self.facts.get(pool.index()).map_or(0, |f| f.probe_failures);
+            let retry = PROBE_RETRY.times(1 << failures.saturating_sub(1).min(8)).min(LONGEST_PROBE_RETRY);
+            out.notice(Notice::PoolConnectFailed { upstream: id, pool, who: None, error, failures, retry });
+            return;
+        };
+        self.answer_lost(&mut upstream, now, out);
+        let was_connected = upstream.phase != Phase::Connecting;
+        let retry = match self.link(group, pool) {
+            Some(link) => {
+                if link.up {
+                    link.went_out(now);
+                }
+                link.state = LinkState::Waiting;
+                link.held = None;
+                let wait = link.failed();
+                self.rng.jitter(wait)
+            }
+            None => return,
+        };
+        self.timers.set(TimerKind::LinkRetry(group, pool), now + retry);
+        let failures = self.link(group, pool).map_or(0, |l| l.failures);
+        let miner = self.first_miner(group);
+        let who = miner.map(|m| m.who());
+        let other_alive = miner.is_some_and(|m| self.other_alive(m, pool));
+        if was_connected {
+            out.notice(Notice::PoolDown { upstream: id, pool, who, reason, failures, retry, other_alive });
+        } else {
+            let error = reason.text().into();
+            out.notice(Notice::PoolConnectFailed { upstream: id, pool, who, error, failures, retry });
+        }
+        self.place_group(group, SwitchReason::Failover, now, out);
+    }
+
+    /// Closes an upstream as no longer fit, and goes on as if the pool had.
+    pub(super) fn fail_upstream(&mut self, id: UpstreamId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
+        if self.has(Conn::Upstream(id)) {
+            out.push(Action::Close(Conn::Upstream(id)));
+            self.upstream_lost(id, reason, now, out);
+        }
+    }
+
+    /// Closes an upstream that nobody needs any more.
+    pub(super) fn close_link(
+        &mut self,
+        group: GroupId,
+        pool: PoolId,
+        reason: CloseReason,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
+        self.timers.cancel(TimerKind::LinkRetry(group, pool));
+        self.timers.cancel(TimerKind::LinkProven(group, pool));
+        let Some(link) = self.link(group, pool) else { return };
+        let id = link.upstream();
+        link.state = LinkState::Off;
+        link.held = None;
+        if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
+            self.answer_lost(&mut upstream, now, out);
+            let who = self.who_of(&upstream);
+            out.push(Action::Close(Conn::Upstream(upstream.id)));
+            out.notice(Notice::PoolClosed { upstream: upstream.id, pool, who, reason });
+        }
+    }
+
+    pub(super) fn upstream_handshake_timeout(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        if upstream.owner == Owner::Probe && upstream.subscribed() {
+            // Subscribed, and only configure was never answered: no version rolling there.
+            self.probe_done(id, now, out);
+        } else if !upstream.has_work() && upstream.phase != Phase::NoUser {
+            self.fail_upstream(id, CloseReason::PoolHandshakeTimeout, now, out);
+        }
+    }
+
+    /// The pool can be worked for: authorised, with a job. Called for the first job of a connection, and at authorize if
+    /// the job came before.
+    pub(super) fn upstream_usable(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
+        self.timers.cancel(TimerKind::UpstreamHandshake(id));
+        self.timers.ensure(TimerKind::UpstreamSilence(id), now + self.silence(pool));
+        let Some(link) = self.link(group, pool) else { return };
+        let trusted = link.came_back(now);
+        if trusted > now {
+            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+        }
+        self.say_usable(group, pool, out);
+        self.place_group(group, SwitchReason::Return, now, out);
+    }
+
+    fn say_usable(&self, group: GroupId, pool: PoolId, out: &mut ActionBuf) {
+        if let Some(miner) = self.first_miner(group) {
+            out.notice(Notice::PoolUsable { who: miner.who(), pool });
+        }
+    }
+
+    pub(super) fn proven(&mut self, group: GroupId, _pool: PoolId, now: Time, out: &mut ActionBuf) {
+        self.place_group(group, SwitchReason::Return, now, out);
+    }
+
+    fn silence(&self, pool: PoolId) -> Span {
+        self.config.pool(pool).map_or(Span::secs(180), |p| p.silence)
+    }
+
+    /// Nothing may have come from the pool for too long.
+    pub(super) fn check_silence(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let due = upstream.last_received + self.silence(upstream.pool);
+        if due > now {
+            self.timers.set(TimerKind::UpstreamSilence(id), due);
+        } else {
+            self.hold(id, HeldOff::Silent, now, out);
+        }
+    }
+
+    /// The pool gets no work while its connection stands; if it goes on like that, the connection is given up.
+    pub(super) fn hold(&mut self, id: UpstreamId, why: HeldOff, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
+        let Some(link) = self.link(group, pool).filter(|l| l.held.is_none()) else { return };
+        link.held = Some(why.clone());
+        if link.up {
+            link.went_out(now);
+        }
+        self.timers.set(TimerKind::UpstreamGiveUp(id), now + GIVE_UP);
+        if let Some(miner) = self.first_miner(group) {
+            out.notice(Notice::PoolHeldOff { who: miner.who(), pool, why });
+        }
+        self.place_group(group, SwitchReason::Failover, now, out);
+    }
+
+    pub(super) fn give_up(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        self.fail_upstream(id, CloseReason::Silent, now, out);
+    }
+
+    /// The pool has said something useful: if it was held off, it is worked for again, once it is trusted.
+    pub(super) fn release(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
+        let Some(link) = self.link(group, pool).filter(|l| l.held.is_some()) else { return };
+        link.held = None;
+        let trusted = link.came_back(now);
+        self.timers.cancel(TimerKind::UpstreamGiveUp(id));
+        let silence = self.silence(pool);
+        self.timers.ensure(TimerKind::UpstreamSilence(id), now + silence);
+        if trusted > now {
+            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+        }
+        self.say_usable(group, pool, out);
+        self.place_group(group, SwitchReason::Return, now, out);
+    }
+}

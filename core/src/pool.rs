@@ -1,0 +1,341 @@
+//! One connection to a pool ([`Upstream`]), and what a group remembers of a pool between connections ([`Link`]). Knows
+//! no miner's inside and no other pool.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::difficulty::Difficulty;
+use crate::frame::Framer;
+use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
+use crate::job::{PoolJobKey, ShareKey};
+use crate::notice::HeldOff;
+use crate::stratum::wire::RequestId;
+use crate::time::{Span, Time};
+
+/// First wait before a pool is tried again; doubles with each failure in a row.
+const FIRST_RETRY: Span = Span::secs(5);
+/// Longest wait before a pool is tried again.
+const LONGEST_RETRY: Span = Span::secs(60);
+/// Outages within this time count as flapping.
+const FLAP_WINDOW: Span = Span::mins(10);
+/// A pool that went out twice within [`FLAP_WINDOW`] has to stand this long before it is trusted; doubles each time.
+const FIRST_PROOF: Span = Span::secs(10);
+/// A pool never has to stand longer than this.
+const LONGEST_PROOF: Span = Span::secs(120);
+
+/// Whom an upstream serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Owner {
+    Group(GroupId),
+    /// Nobody: it only learns the pool's sizes.
+    Probe,
+}
+
+/// How far an upstream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    Connecting,
+    /// Configure and subscribe are sent.
+    Subscribing,
+    /// Subscribed, but the miner has not told its user yet.
+    NoUser,
+    Authorizing,
+    Ready,
+}
+
+/// One connection to a pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Upstream {
+    pub(crate) id: UpstreamId,
+    pub(crate) pool: PoolId,
+    pub(crate) owner: Owner,
+    pub(crate) phase: Phase,
+    pub(crate) framer: Framer,
+    pub(crate) extranonce1: alloc::vec::Vec<u8>,
+    /// 0 until subscribed.
+    pub(crate) extranonce2_bytes: u8,
+    /// The version mask asked for last; none: never asked.
+    pub(crate) asked_mask: Option<u32>,
+    /// The version mask granted.
+    pub(crate) mask: u32,
+    pub(crate) difficulty: Difficulty,
+    /// The newest job.
+    pub(crate) job: Option<PoolJobKey>,
+    /// Jobs received.
+    pub(crate) seq: u64,
+    /// The next job is clean whatever the pool says: the extranonce has changed.
+    pub(crate) force_clean: bool,
+    pub(crate) last_received: Time,
+    /// Submits that were given up since the last one that was answered.
+    pub(crate) unanswered: u32,
+    pub(crate) bad_lines: u32,
+    last_request: u64,
+    requests: BTreeMap<u64, Request>,
+}
+
+/// A request of ours that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    Configure,
+    Subscribe,
+    Authorize,
+    /// Many pools never answer it.
+    Suggest,
+    Submit(Submitted),
+}
+
+/// A share on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Submitted {
+    pub(crate) miner: MinerId,
+    pub(crate) id: RequestId,
+    pub(crate) sent: Time,
+    /// What the pool will credit it with.
+    pub(crate) assigned: Difficulty,
+    /// Its hash's true difficulty; 0 if not checked.
+    pub(crate) achieved: f64,
+    pub(crate) job: PoolJobKey,
+    pub(crate) share: ShareKey,
+}
+
+impl Upstream {
+    pub(crate) fn new(id: UpstreamId, pool: PoolId, owner: Owner, now: Time) -> Upstream {
+        Upstream {
+            id,
+            pool,
+            owner,
+            phase: Phase::Connecting,
+            framer: Framer::default(),
+            extranonce1: alloc::vec::Vec::new(),
+            extranonce2_bytes: 0,
+            asked_mask: None,
+            mask: 0,
+            difficulty: Difficulty::ONE,
+            job: None,
+            seq: 0,
+            force_clean: false,
+            last_received: now,
+            unanswered: 0,
+            bad_lines: 0,
+            last_request: 0,
+            requests: BTreeMap::new(),
+        }
+    }
+
+    /// Gives the request its id, and keeps it until it is answered.
+    pub(crate) fn request(&mut self, request: Request) -> u64 {
+        self.last_request += 1;
+        if matches!(request, Request::Suggest) {
+            // Only one of those that may never be answered is kept.
+            self.requests.retain(|_, r| !matches!(r, Request::Suggest));
+        }
+        self.requests.insert(self.last_request, request);
+        self.last_request
+    }
+
+    /// Takes the request that an answer belongs to.
+    pub(crate) fn answered(&mut self, id: u64) -> Option<Request> {
+        self.requests.remove(&id)
+    }
+
+    /// True while an answer to configure is awaited.
+    pub(crate) fn awaits_configure(&self) -> bool {
+        self.requests.values().any(|r| matches!(r, Request::Configure))
+    }
+
+    /// The submit that has waited longest.
+    pub(crate) fn oldest_submit(&self) -> Option<(u64, &Submitted)> {
+        self.requests.iter().find_map(|(id, r)| match r {
+            Request::Submit(s) => Some((*id, s)),
+            _ => None,
+        })
+    }
+
+    /// Takes all submits that wait, oldest first.
+    pub(crate) fn take_submits(&mut self) -> impl Iterator<Item = Submitted> + use<> {
+        core::mem::take(&mut self.requests).into_values().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
+    /// True if submits wait for an answer.
+    pub(crate) fn has_submits(&self) -> bool {
+        self.oldest_submit().is_some()
+    }
+
+    /// It can be worked for: authorised, and it has sent a job.
+    pub(crate) fn has_work(&self) -> bool {
+        self.phase == Phase::Ready && self.job.is_some()
+    }
+}
+
+/// Where a group stands with a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    pub(crate) state: LinkState,
+    /// Connections that failed or broke since the last one that worked.
+    pub(crate) failures: u32,
+    /// The connection stands but gets no work.
+    pub(crate) held: Option<HeldOff>,
+    /// The pool has been worked for at least once.
+    pub(crate) worked: bool,
+    /// It was told that it can be worked for, and has not gone out since.
+    pub(crate) up: bool,
+    /// Outages in a row within the flap window, and when the last one was.
+    flaps: u32,
+    last_out: Time,
+    /// Before this time the pool gets work only if there is no other.
+    pub(crate) trusted_from: Time,
+}
+
+/// Whether a group has a connection to a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LinkState {
+    /// Not wanted.
+    #[default]
+    Off,
+    /// To be tried again when its timer comes.
+    Waiting,
+    /// Connecting or connected.
+    Open(UpstreamId),
+}
+
+impl Link {
+    pub(crate) fn upstream(&self) -> Option<UpstreamId> {
+        match self.state {
+            LinkState::Open(id) => Some(id),
+            LinkState::Off | LinkState::Waiting => None,
+        }
+    }
+
+    /// A connection failed or broke: how long to wait before the next.
+    pub(crate) fn failed(&mut self) -> Span {
+        self.failures = self.failures.saturating_add(1);
+        let doublings = self.failures.saturating_sub(1).min(16);
+        FIRST_RETRY.times(1 << doublings).min(LONGEST_RETRY)
+    }
+
+    /// The pool can no longer be worked for, after it could.
+    pub(crate) fn went_out(&mut self, now: Time) {
+        self.flaps = if self.flaps > 0 && now.since(self.last_out) <= FLAP_WINDOW { self.flaps + 1 } else { 1 };
+        self.last_out = now;
+        self.up = false;
+    }
+
+    /// The pool can be worked for again: from when on it is trusted.
+    pub(crate) fn came_back(&mut self, now: Time) -> Time {
+        self.failures = 0;
+        self.worked = true;
+        self.up = true;
+        self.trusted_from = match self.flaps {
+            0 | 1 => now,
+            n => now + FIRST_PROOF.times(1 << (n - 2).min(8)).min(LONGEST_PROOF),
+        };
+        self.trusted_from
+    }
+}
+
+/// What is known of a pool, whoever is connected to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PoolFacts {
+    pub(crate) host: Arc<str>,
+    /// Bytes of extranonce2; none: never learnt.
+    pub(crate) extranonce2_bytes: Option<u8>,
+    /// The version bits that it grants; none: never learnt.
+    pub(crate) mask: Option<u32>,
+    /// A probe that is under way.
+    pub(crate) probe: Option<UpstreamId>,
+    pub(crate) probe_failures: u32,
+    /// Shares that the pool judged and accepted, decayed, for its acceptance.
+    judged: u64,
+    accepted: u64,
+}
+
+/// Shares after which old verdicts count half.
+const VERDICT_MEMORY: u64 = 10_000;
+/// A pool is taken to have accepted this many shares before the first.
+const PRIOR_SHARES: u64 = 200;
+
+impl PoolFacts {
+    pub(crate) fn new(host: &str) -> PoolFacts {
+        PoolFacts {
+            host: host.into(),
+            extranonce2_bytes: None,
+            mask: None,
+            probe: None,
+            probe_failures: 0,
+            judged: 0,
+            accepted: 0,
+        }
+    }
+
+    /// The pool has judged a share.
+    pub(crate) fn judged(&mut self, accepted: bool) {
+        if self.judged >= VERDICT_MEMORY {
+            self.judged /= 2;
+            self.accepted /= 2;
+        }
+        self.judged += 1;
+        self.accepted += u64::from(accepted);
+    }
+
+    /// What part of the shares it accepts, parts per million; drawn towards all by the prior.
+    pub(crate) fn acceptance(&self) -> u32 {
+        // At most 10,200 million over at least 200: the quotient is at most a million.
+        ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32
+    }
+
+    /// A pool granted `granted` of the version bits that were `asked` for.
+    pub(crate) fn learn_mask(&mut self, asked: u32, granted: u32) {
+        self.mask = Some(self.mask.unwrap_or(0) & !asked | granted & asked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_a_minute() {
+        let mut link = Link::default();
+        let waits: alloc::vec::Vec<u64> = (0..6).map(|_| link.failed().as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+        link.came_back(Time::ZERO);
+        assert_eq!(link.failed().as_secs(), 5);
+    }
+
+    #[test]
+    fn a_flapping_pool_has_to_prove_itself() {
+        let mut link = Link::default();
+        let mut proof = |at: u64| {
+            let now = Time::ZERO + Span::secs(at);
+            link.went_out(now);
+            link.came_back(now).since(now).as_secs()
+        };
+        assert_eq!([proof(0), proof(60), proof(120), proof(180)], [0, 10, 20, 40]);
+        assert_eq!(proof(10_000), 0, "after a quiet time it is trusted at once");
+    }
+
+    #[test]
+    fn acceptance_needs_evidence() {
+        let mut facts = PoolFacts::new("h");
+        assert_eq!(facts.acceptance(), 1_000_000);
+        facts.judged(false);
+        assert!(facts.acceptance() > 990_000);
+        for i in 0..50_000 {
+            facts.judged(i % 2 == 0);
+        }
+        assert!((490_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+    }
+
+    #[test]
+    fn masks_are_learnt_bit_by_bit() {
+        let mut facts = PoolFacts::new("h");
+        facts.learn_mask(u32::MAX, 0x1fff_e000);
+        facts.learn_mask(0x00ff_0000, 0);
+        assert_eq!(facts.mask, Some(0x1f00_e000));
+    }
+}
