@@ -9,6 +9,7 @@ use super::work::{Found, Job};
 use super::{MinerOut, SimMiner, check};
 use crate::frame::Lines;
 use crate::hex;
+use crate::target::Target;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +249,10 @@ impl SimMiner {
                 ("mining.extranonce.subscribe", "[]".into())
             }
             Step::SuggestDifficulty(difficulty) => ("mining.suggest_difficulty", format!("[{difficulty}]")),
-            Step::SuggestTarget => ("mining.suggest_target", format!("[\"{:0<64}\"]", "00000000ffff")),
+            Step::SuggestTarget(difficulty) => {
+                let target = Target::of_difficulty(difficulty).to_be_bytes();
+                ("mining.suggest_target", format!("[\"{}\"]", hex::encode(&target)))
+            }
             Step::GetTransactions => {
                 let job = session.jobs.front().map(|job| job.id.clone()).unwrap_or_default();
                 ("mining.get_transactions", format!("[{}]", text(&job)))
@@ -513,7 +517,11 @@ impl SimMiner {
                 let mask = result.filter(|r| r.get("version-rolling") == Some(&Value::Bool(true)));
                 session.use_mask(mask.and_then(|r| hex::number(r.get("version-rolling.mask")?.as_str()?)));
                 if session.mask.is_none() && self.spec.personality.insists_on_mask {
-                    return self.hang_up(now_us, out, || "no mask, no work".into());
+                    // Known of these builds, and only wrong when it happens again and again.
+                    self.stats.mask_refusals += 1;
+                    self.stats.hangups += 1;
+                    out.push(MinerOut::Close);
+                    return self.end_session(now_us);
                 }
             }
             _ => {}

@@ -24,8 +24,8 @@ pub enum Step {
     ExtranonceSubscribe,
     /// `mining.suggest_difficulty`.
     SuggestDifficulty(f64),
-    /// `mining.suggest_target` with the target of difficulty 1.
-    SuggestTarget,
+    /// `mining.suggest_target` with the target of this difficulty.
+    SuggestTarget(f64),
     /// `mining.get_transactions`, as BFGMiner asks for it.
     GetTransactions,
     /// `mining.multi_version`, stock Antminer.
@@ -409,7 +409,13 @@ impl Personality {
         Personality {
             label: "unknown".into(),
             agent: "acme-hasher/1".into(),
-            handshake: vec![Step::Ping, Step::SuggestTarget, Step::Subscribe, Step::Capabilities, Step::Authorize],
+            handshake: vec![
+                Step::Ping,
+                Step::SuggestTarget(0.000_001),
+                Step::Subscribe,
+                Step::Capabilities,
+                Step::Authorize,
+            ],
             pipelined: true,
             set_extranonce: SetExtranonce::HangUp,
             ids: Ids::Strings,
@@ -421,7 +427,7 @@ impl Personality {
     /// Suggests this difficulty, where it suggests one.
     pub fn suggest(&mut self, difficulty: f64) {
         for step in &mut self.handshake {
-            if let Step::SuggestDifficulty(old) = step {
+            if let Step::SuggestDifficulty(old) | Step::SuggestTarget(old) = step {
                 *old = difficulty;
             }
         }

@@ -64,6 +64,7 @@ struct Conn {
 struct SentJob {
     seq: u64,
     difficulty: f64,
+    coinb1: Vec<u8>,
     extranonce1: Vec<u8>,
     extranonce2_bytes: usize,
 }
@@ -334,13 +335,15 @@ impl SimPool {
         if state.sent.len() == 256 {
             state.sent.pop_front();
         }
+        let coinb1 = job.coinb1_for(conn, &state.extranonce1);
+        let line = wire::call(self.spec.flavour, "mining.notify", &job.params(&coinb1));
         state.sent.push_back(SentJob {
+            coinb1,
             seq: job.seq,
             difficulty: state.difficulty.parse().unwrap_or(1.0),
             extranonce1: state.extranonce1.clone(),
             extranonce2_bytes: state.extranonce2_bytes,
         });
-        let line = wire::call(self.spec.flavour, "mining.notify", &job.params());
         out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
     }
 

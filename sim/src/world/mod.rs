@@ -18,7 +18,7 @@ pub use spec::{Fault, NetSpec, WorldSpec};
 
 use crate::frame::Complaints;
 use crate::miner::{MinerOut, SimMiner};
-use crate::pool::{PoolOut, ShareRecord, SimPool};
+use crate::pool::{PoolOut, ShareRecord, SimPool, VersionRolling};
 use crate::rng::Rng;
 use net::{Arrival, Line, Peer, Way};
 use outcome::Headers;
@@ -218,16 +218,40 @@ impl<P: Proxy> World<P> {
             self.accrue(miner);
         }
         let pools: Vec<_> = self.pools.iter().map(|seat| seat.pool.snapshot()).collect();
+        let grants = |spec: &crate::pool::PoolSpec| matches!(spec.version_rolling, VersionRolling::Mask(1..));
+        let mask = self.spec.pools.iter().any(grants);
         let miners: Vec<_> = self.miners.iter().map(|seat| seat.miner.snapshot(self.now_us)).collect();
         Outcome {
             now_us: self.now_us,
             steps: self.steps,
             hashes: self.miners.iter().map(|seat| seat.hashes.clone()).collect(),
             never_forwarded: self.headers.never_seen(),
-            violations: outcome::violations(&self.complaints, &pools, &miners),
+            violations: outcome::violations(&self.complaints, &pools, &miners, mask),
             pools,
             miners,
         }
+    }
+
+    /// What is missing now for all to be well: every miner connected and authorised, with a job of a pool that is up, has
+    /// weight, and still knows the job. To be asked some minutes after the last fault.
+    pub fn not_live(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (index, seat) in self.miners.iter().enumerate() {
+            let miner = seat.miner.snapshot(self.now_us);
+            let who = format!("miner {} ({})", miner.name, miner.personality);
+            match self.owner_of_job(index) {
+                _ if miner.mask_refusals > 0 && !miner.has_job => {}
+                _ if !miner.authorised => missing.push(format!("{who}: not authorised")),
+                None => missing.push(format!("{who}: no job of a pool")),
+                Some(pool) => {
+                    let outage = self.pools[pool].pool.snapshot().outage;
+                    if outage.is_some() || self.pools[pool].held_until > self.now_us {
+                        missing.push(format!("{who}: works for pool {pool}, which is out"));
+                    }
+                }
+            }
+        }
+        missing
     }
 
     fn at(&mut self, at_us: u64, item: Item) {
@@ -647,10 +671,7 @@ impl<P: Proxy> World<P> {
     /// Which pool made the job that the miner has: no two jobs begin alike.
     fn owner_of_job(&self, index: usize) -> Option<usize> {
         let job = self.miners[index].miner.job()?;
-        let owns = |seat: &PoolSeat| {
-            let jobs: Vec<_> = seat.pool.jobs().collect();
-            jobs.iter().rev().any(|own| job.coinb1.starts_with(&own.coinb1))
-        };
+        let owns = |seat: &PoolSeat| seat.pool.jobs().any(|own| own.begins(job.coinb1));
         self.pools.iter().position(owns)
     }
 

@@ -100,7 +100,12 @@ impl Headers {
 }
 
 /// The list of what is wrong: what the world saw itself, and what the peers complain of.
-pub(super) fn violations(own: &Complaints, pools: &[PoolSnapshot], miners: &[MinerSnapshot]) -> Vec<String> {
+pub(super) fn violations(
+    own: &Complaints,
+    pools: &[PoolSnapshot],
+    miners: &[MinerSnapshot],
+    mask_granted: bool,
+) -> Vec<String> {
     let mut all: Vec<String> = own.first.iter().map(|what| format!("world: {what}")).collect();
     for pool in pools {
         all.extend(pool.complaints.first.iter().map(|what| format!("pool {}: {what}", pool.name)));
@@ -108,6 +113,9 @@ pub(super) fn violations(own: &Complaints, pools: &[PoolSnapshot], miners: &[Min
     for miner in miners {
         let who = format!("miner {} ({})", miner.name, miner.personality);
         all.extend(miner.violations.first.iter().map(|what| format!("{who}: {what}")));
+        if mask_granted && miner.mask_refusals > 2 {
+            all.push(format!("{who}: {} times no mask, though a pool grants one", miner.mask_refusals));
+        }
         let ends = miner.accepted + miner.rejected_total() + miner.unanswered + miner.lost_with_connection;
         // Those that were given up as overdue are violations already.
         if ends > miner.submitted || ends < miner.submitted && miner.violations.is_empty() {
