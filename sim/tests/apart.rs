@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 fn check(dir: &Path, checked: &mut usize) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(dir).expect("the sources are there") {
+        let path = entry.expect("the sources can be listed").path();
         if path.is_dir() {
             if !path.ends_with("world") {
                 check(&path, checked);
             }
         } else {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("the sources are text");
             assert!(!text.contains("dpmp_core"), "{} names the engine", path.display());
             *checked += 1;
         }

@@ -147,7 +147,7 @@ fn tampered(spec: PoolSpec, personality: Personality, tamper: fn(String) -> Stri
 }
 
 fn edit_param(line: String, index: usize, edit: fn(&str) -> String) -> String {
-    let mut message: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut message: serde_json::Value = serde_json::from_str(&line).expect("miners send JSON");
     if message["method"] == "mining.submit" {
         let old = message["params"][index].as_str().unwrap_or_default().to_owned();
         message["params"][index] = edit(&old).into();

@@ -28,7 +28,7 @@ impl Proxy for Planted {
                 out.push(action.clone());
                 continue;
             };
-            let text = String::from_utf8(inner.bytes(bytes).to_vec()).unwrap();
+            let text = String::from_utf8(inner.bytes(bytes).to_vec()).expect("the engine sends UTF-8");
             self.number += 1;
             for line in (self.edit)(matches!(conn, Conn::Miner(_)), &text, self.number) {
                 out.send(*conn, |buf| buf.extend_from_slice(line.as_bytes()));
@@ -66,7 +66,7 @@ fn same(_: bool, line: &str, _: u64) -> Vec<String> {
 
 /// The parameter of a submit replaced, by JSON text.
 fn with_param(line: &str, index: usize, edit: impl Fn(&str) -> String) -> Vec<String> {
-    let mut message: serde_json::Value = serde_json::from_str(line).unwrap();
+    let mut message: serde_json::Value = serde_json::from_str(line).expect("the engine sends JSON");
     let old = message["params"][index].as_str().unwrap_or_default().to_owned();
     if message["params"].get(index).is_some() {
         message["params"][index] = edit(&old).into();

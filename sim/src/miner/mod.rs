@@ -1,4 +1,5 @@
-//! A simulated miner without sockets or clock: its connections and what it makes of each line in `mod` and `session`,
+//! A simulated miner without sockets or clock: its connections in `mod` and `session`, what it
+//! makes of each line in `lines`,
 //! hashing in `work`, what it demands of the other end in `check`, its habits in `spec`, what it counts in `stats`.
 //!
 //! Call [`SimMiner::connected`], [`SimMiner::receive`] and [`SimMiner::closed`] as things happen, [`SimMiner::tick`] when
@@ -7,6 +8,7 @@
 //! [`SimMiner::reconnect_delay_us`] has passed.
 
 mod check;
+mod lines;
 mod session;
 mod spec;
 mod stats;

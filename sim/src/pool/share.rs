@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::job::PoolJob;
+use super::requests::Request;
 use super::stats::{Reason, ShareRecord};
-use super::{Conn, Flavour, PoolOut, Request, SimPool, wire};
+use super::{Conn, Flavour, PoolOut, SimPool, wire};
 use crate::hex;
 use crate::target::{Target, difficulty_of};
 

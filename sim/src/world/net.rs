@@ -180,7 +180,7 @@ mod tests {
             let net = NetSpec { cut_permille: 700, single_bytes, ..NetSpec::default() };
             let mut rng = Rng::new(3, "net");
             let mut line = Line::new(Peer::Pool(0), &net, &mut rng);
-            let (mut sent, mut got, mut now) = (Vec::new(), Vec::<u8>::new(), 0);
+            let (mut sent, mut got, mut now) = (Vec::<u8>::new(), Vec::<u8>::new(), 0);
             for n in 0..200u8 {
                 now += 700;
                 let bytes = vec![n; usize::from(n % 7) + 1];
