@@ -107,10 +107,10 @@ impl SimMiner {
             Err(wrong) => return self.violation(now_us, || wrong),
         };
         let Some(session) = &mut self.session else { return };
-        // A repeat after a long silence keeps a connection without work alive.
+        // After a long silence it keeps a connection without work alive, and the real one may follow any time.
         let soon = session.difficulty_us.is_some_and(|at| now_us < at + 30_000_000);
         session.difficulty = Some(difficulty);
-        session.difficulty_us = Some(now_us);
+        session.difficulty_us = (session.quiet_us < 40_000_000).then_some(now_us);
         if soon {
             self.violation(now_us, || "two set_difficulty before one notify".into());
         }
@@ -184,7 +184,10 @@ impl SimMiner {
                 } else {
                     let code = error.and_then(|e| e.get(0)).and_then(Value::as_i64).unwrap_or(0);
                     *self.stats.rejected.entry(code).or_default() += 1;
-                    self.stats.last_refusal = error.and_then(|e| e.get(1)?.as_str()).unwrap_or("?").to_owned();
+                    let words = error.and_then(|e| e.get(1)?.as_str()).unwrap_or_default().to_owned();
+                    if self.stats.refusals.len() < 20 {
+                        *self.stats.refusals.entry((code, words)).or_default() += 1;
+                    }
                 }
             }
             Asked::Step(step) => self.step_answered(step, good, result, now_us, out),

@@ -67,6 +67,7 @@ impl SimMiner {
             stats: MinerSnapshot {
                 name: spec.name.clone(),
                 personality: spec.personality.label.clone(),
+                rolls_at_will: spec.personality.rolling == Rolling::Always,
                 hash_rate: spec.hash_rate,
                 ..MinerSnapshot::default()
             },

@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) purpose: Purpose,
     pub(super) since_us: u64,
     pub(super) last_data_us: u64,
+    /// How long nothing had come before the latest bytes.
+    pub(super) quiet_us: u64,
     pub(super) lines: Lines,
     pub(super) next_step: usize,
     pub(super) next_id: u64,
@@ -46,7 +48,7 @@ pub(super) struct Session {
     pub(super) constant: u64,
     pub(super) wants_extranonce: bool,
     pub(super) difficulty: Option<f64>,
-    /// When difficulty was told last without a job since.
+    /// When difficulty was told last without a job since; not if that was only to break a long silence.
     pub(super) difficulty_us: Option<u64>,
     pub(super) asked_mask: bool,
     pub(super) mask: Option<u32>,
@@ -66,6 +68,7 @@ impl Session {
             purpose,
             since_us: now_us,
             last_data_us: now_us,
+            quiet_us: 0,
             lines: Lines::default(),
             next_step: 0,
             next_id: 1,
@@ -165,6 +168,7 @@ impl SimMiner {
     /// Bytes came, cut anywhere.
     pub fn receive(&mut self, bytes: &[u8], now_us: u64, out: &mut Vec<MinerOut>) {
         let Some(session) = &mut self.session else { return };
+        session.quiet_us = now_us.saturating_sub(session.last_data_us);
         session.last_data_us = now_us;
         if session.purpose == Purpose::ClientHello {
             return;

@@ -109,7 +109,7 @@ impl Jobs {
     }
 
     /// All that are remembered, oldest first.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &PoolJob> {
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = &PoolJob> {
         self.kept.iter()
     }
 

@@ -115,7 +115,7 @@ impl SimPool {
     }
 
     /// The remembered jobs, oldest first.
-    pub fn jobs(&self) -> impl Iterator<Item = &PoolJob> {
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &PoolJob> {
         self.jobs.kept()
     }
 

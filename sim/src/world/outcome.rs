@@ -107,6 +107,14 @@ pub(super) fn violations(
     mask_granted: bool,
 ) -> Vec<String> {
     let mut all: Vec<String> = own.first.iter().map(|what| format!("world: {what}")).collect();
+    let low_at_pools: u64 = pools
+        .iter()
+        .map(|pool| pool.shares.count(Reason::LowDifficulty) + pool.shares.count(Reason::LowForChange))
+        .sum();
+    let low_at_miners: u64 = miners.iter().filter_map(|miner| miner.rejected.get(&23)).sum();
+    if low_at_miners > low_at_pools {
+        all.push(format!("{low_at_miners} shares refused with 23, pools only refused {low_at_pools} for it"));
+    }
     for pool in pools {
         all.extend(pool.complaints.first.iter().map(|what| format!("pool {}: {what}", pool.name)));
     }
@@ -116,6 +124,12 @@ pub(super) fn violations(
         if mask_granted && miner.mask_refusals > 2 {
             all.push(format!("{who}: {} times no mask, though a pool grants one", miner.mask_refusals));
         }
+        for ((code, words), times) in miner.refusals.iter().filter(|((code, words), _)| blames(*code, words)) {
+            // One that rolls as it likes may be told so.
+            if !(miner.rolls_at_will && words.contains("ersion")) {
+                all.push(format!("{who}: honest shares refused {times} times with {code} {words:?}"));
+            }
+        }
         let ends = miner.accepted + miner.rejected_total() + miner.unanswered + miner.lost_with_connection;
         // Those that were given up as overdue are violations already.
         if ends > miner.submitted || ends < miner.submitted && miner.violations.is_empty() {
@@ -123,4 +137,11 @@ pub(super) fn violations(
         }
     }
     all
+}
+
+/// A refusal that no share of a simulated miner deserves, since none repeats a header or sends nonsense. Stale work and
+/// pools that do not answer are nobody's fault.
+fn blames(code: i64, words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    matches!(code, 22 | 24 | 25) || ["version", "hex", "malformed", "worker"].iter().any(|word| words.contains(word))
 }

@@ -160,7 +160,7 @@ impl<P: Proxy> World<P> {
     /// Which pool made the job that the miner has: no two jobs begin alike.
     pub(super) fn owner_of_job(&self, index: usize) -> Option<usize> {
         let job = self.miners[index].miner.job()?;
-        let owns = |seat: &PoolSeat| seat.pool.jobs().any(|own| own.begins(job.coinb1));
+        let owns = |seat: &PoolSeat| seat.pool.jobs().rev().any(|own| own.begins(job.coinb1));
         self.pools.iter().position(owns)
     }
 

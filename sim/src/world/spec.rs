@@ -123,6 +123,10 @@ impl WorldSpec {
         let miners = (0..miners).map(|i| {
             let mut personality = firmwares[rng.below(firmwares.len() as u64) as usize].clone();
             personality.suggest(difficulty);
+            if personality.hashes_per_work < u32::MAX {
+                // Of the order of a share's hashes, so that extranonce2, ntime and version really roll.
+                personality.hashes_per_work = rng.between(5, 300) as u32;
+            }
             MinerSpec::new(&format!("w{i}"), hash_rate * (0.5 + rng.unit()), personality, rng.next())
         });
         let mut spec = WorldSpec::new(seed, pools, miners.collect());
