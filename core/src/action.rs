@@ -53,6 +53,7 @@ pub struct Bytes(Range<u32>);
 pub struct ActionBuf {
     actions: Vec<Action>,
     storage: Vec<u8>,
+    checked: Vec<[u8; 32]>,
 }
 
 impl ActionBuf {
@@ -75,6 +76,16 @@ impl ActionBuf {
     pub fn clear(&mut self) {
         self.actions.clear();
         self.storage.clear();
+        self.checked.clear();
+    }
+
+    /// The hashes of the headers that were checked, in order: what a redacted recording keeps in place of the headers.
+    pub fn checked_hashes(&self) -> &[[u8; 32]] {
+        &self.checked
+    }
+
+    pub(crate) fn checked(&mut self, hash: [u8; 32]) {
+        self.checked.push(hash);
     }
 
     /// Appends an action.

@@ -28,12 +28,16 @@ pub struct Firmware {
     pub known: bool,
     /// Longest line that it takes, in bytes.
     pub longest_line: u32,
+    /// Version bits that it rolls whatever mask it is told.
+    pub rolls_always: u32,
     /// Longest coinbase that it is known to hash rightly, in bytes; 0: no limit known.
     pub longest_coinbase: u32,
 }
 
 /// Longest line for firmwares with 4,096-byte JSON buffers (ESP32).
 const SHORT_LINE: u32 = 3_000;
+/// The version bits that BIP 320 leaves to miners.
+pub(crate) const BIP_320: u32 = 0x1FFF_E000;
 /// Longest line for all others.
 const LONG_LINE: u32 = 16_000;
 
@@ -43,8 +47,13 @@ impl Firmware {
     pub(crate) fn of(agent: &str, strikes: u8) -> Firmware {
         let agent = agent.to_ascii_lowercase();
         let has = |name: &str| agent.contains(name);
-        let firmware =
-            |profile, longest_line, longest_coinbase| Firmware { profile, known: true, longest_line, longest_coinbase };
+        let firmware = |profile, longest_line, longest_coinbase| Firmware {
+            profile,
+            known: true,
+            longest_line,
+            rolls_always: 0,
+            longest_coinbase,
+        };
         if has("nerdminer") {
             return firmware(Profile::NerdMiner, SHORT_LINE, 255);
         }
@@ -54,7 +63,10 @@ impl Firmware {
         if has("sparkminer") {
             return firmware(Profile::Flexible, SHORT_LINE, 0);
         }
-        if has("nerdqaxe") || has("nerdaxe") || has("nerdoctaxe") || has("cpuminer") || has("minerd") {
+        if has("nerdqaxe") || has("nerdoctaxe") {
+            return Firmware { rolls_always: BIP_320, ..firmware(Profile::Flexible, LONG_LINE, 6_500) };
+        }
+        if has("nerdaxe") || has("cpuminer") || has("minerd") {
             return firmware(Profile::Flexible, LONG_LINE, 6_500);
         }
         if has("bitaxe") || has("esp-miner") {
@@ -77,7 +89,7 @@ impl Firmware {
             return firmware(Profile::Asic, LONG_LINE, 0);
         }
         let profile = if strikes == 0 { Profile::Asic } else { Profile::Flexible };
-        Firmware { profile, known: false, longest_line: LONG_LINE, longest_coinbase: 0 }
+        Firmware { profile, known: false, longest_line: LONG_LINE, rolls_always: 0, longest_coinbase: 0 }
     }
 }
 

@@ -33,12 +33,14 @@ pub use ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
 pub use notice::{Notice, Verdict};
 pub use time::{Span, Time};
 pub use timers::TimerKind;
+#[cfg(test)]
+mod captures;
 mod frame;
 mod job;
 mod miner;
 mod pool;
 mod rng;
 mod schedule;
-mod share;
+pub mod share;
 mod stratum;
 pub mod timers;

@@ -40,7 +40,7 @@ pub(crate) enum Layout {
     /// Constant for the session, embedded in each pool's extranonce2.
     Embedded { extranonce1: Vec<u8>, sizes: Sizes },
     /// The fall back: one upstream's own.
-    Own { pool: PoolId, upstream: UpstreamId, extranonce1: Vec<u8>, extranonce2_bytes: u8 },
+    Own { pool: PoolId, extranonce1: Vec<u8>, extranonce2_bytes: u8 },
 }
 
 /// Version rolling, as negotiated with the miner.

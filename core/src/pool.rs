@@ -68,6 +68,10 @@ pub(crate) struct Upstream {
     /// The next job is clean whatever the pool says: the extranonce has changed.
     pub(crate) force_clean: bool,
     pub(crate) last_received: Time,
+    /// The user that it is authorised as.
+    pub(crate) user: Arc<str>,
+    /// It was told that it can be worked for.
+    pub(crate) announced: bool,
     /// Submits that were given up since the last one that was answered.
     pub(crate) unanswered: u32,
     pub(crate) bad_lines: u32,
@@ -117,6 +121,8 @@ impl Upstream {
             seq: 0,
             force_clean: false,
             last_received: now,
+            user: "".into(),
+            announced: false,
             unanswered: 0,
             bad_lines: 0,
             last_request: 0,
@@ -138,6 +144,16 @@ impl Upstream {
     /// Takes the request that an answer belongs to.
     pub(crate) fn answered(&mut self, id: u64) -> Option<Request> {
         self.requests.remove(&id)
+    }
+
+    /// Configure was never answered: the pool does not know it.
+    pub(crate) fn give_up_configure(&mut self) {
+        self.requests.retain(|_, r| !matches!(r, Request::Configure));
+    }
+
+    /// Version bits that may go upstream. While configure is on its way, submits behind it are judged by its outcome.
+    pub(crate) fn allowed_bits(&self) -> u32 {
+        if self.awaits_configure() { self.mask | self.asked_mask.unwrap_or(0) } else { self.mask }
     }
 
     /// True while an answer to configure is awaited.
@@ -166,9 +182,9 @@ impl Upstream {
         self.oldest_submit().is_some()
     }
 
-    /// It can be worked for: authorised, and it has sent a job.
+    /// It can be worked for: authorised, it has sent a job, and its version mask is settled.
     pub(crate) fn has_work(&self) -> bool {
-        self.phase == Phase::Ready && self.job.is_some()
+        self.phase == Phase::Ready && self.job.is_some() && (self.announced || !self.awaits_configure())
     }
 }
 
@@ -249,6 +265,8 @@ pub(crate) struct PoolFacts {
     /// A probe that is under way.
     pub(crate) probe: Option<UpstreamId>,
     pub(crate) probe_failures: u32,
+    /// The last that was heard of it was a failure.
+    pub(crate) suspect: bool,
     /// Shares that the pool judged and accepted, decayed, for its acceptance.
     judged: u64,
     accepted: u64,
@@ -267,6 +285,7 @@ impl PoolFacts {
             mask: None,
             probe: None,
             probe_failures: 0,
+            suspect: false,
             judged: 0,
             accepted: 0,
         }

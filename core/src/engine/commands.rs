@@ -51,8 +51,9 @@ impl Engine {
             .collect();
         let groups: Vec<GroupId> = self.groups.keys().copied().collect();
         for group in &groups {
+            let who = self.first_miner(*group).map(|m| m.who());
             for pool in &changed {
-                self.close_link(*group, *pool, CloseReason::ConfigChanged, now, out);
+                self.close_link(*group, *pool, who.clone(), CloseReason::ConfigChanged, now, out);
             }
             if let Some(group) = self.groups.get_mut(group) {
                 group.links.resize(self.config.pools.len(), Link::default());
@@ -75,9 +76,10 @@ impl Engine {
             out.notice(Notice::WeightsChanged { weights });
         }
         for group in groups {
+            let who = self.first_miner(group).map(|m| m.who());
             for pool in self.config.pool_ids() {
                 if !self.config.in_use(pool) {
-                    self.close_link(group, pool, CloseReason::NotNeeded, now, out);
+                    self.close_link(group, pool, who.clone(), CloseReason::NotNeeded, now, out);
                 }
             }
             let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());

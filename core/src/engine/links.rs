@@ -75,7 +75,8 @@ impl Engine {
 
     /// A probe's time has come: it is made unless the pool is known from a connection that stands.
     pub(super) fn probe(&mut self, pool: PoolId, now: Time, out: &mut ActionBuf) {
-        let busy = self.upstreams.values().any(|u| u.pool == pool && (u.subscribed() || u.owner == Owner::Probe));
+        // Groups try on their own, and what they learn is learnt for all.
+        let busy = self.config.in_use(pool) && !self.groups.is_empty();
         if busy || self.draining.is_some() {
             self.timers.set(TimerKind::Probe(pool), now + PROBE_AGAIN);
             return;
@@ -90,6 +91,7 @@ impl Engine {
     fn probe_ended(&mut self, pool: PoolId, well: bool, now: Time) {
         let Some(facts) = self.facts.get_mut(pool.index()) else { return };
         facts.probe = None;
+        facts.suspect = !well;
         let wait = if well {
             facts.probe_failures = 0;
             PROBE_AGAIN
@@ -135,6 +137,9 @@ impl Engine {
     pub(super) fn upstream_lost(&mut self, id: UpstreamId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
         let Some(mut upstream) = self.drop_upstream(id) else { return };
         let pool = upstream.pool;
+        if let Some(facts) = self.facts.get_mut(pool.index()) {
+            facts.suspect = true;
+        }
         let Some(group) = upstream.group() else {
             let error: alloc::sync::Arc<str> = reason.text().into();
             self.probe_ended(pool, false, now);
@@ -179,11 +184,12 @@ impl Engine {
         }
     }
 
-    /// Closes an upstream that nobody needs any more.
+    /// Closes an upstream that is no longer needed, for `who`.
     pub(super) fn close_link(
         &mut self,
         group: GroupId,
         pool: PoolId,
+        who: Option<Who>,
         reason: CloseReason,
         now: Time,
         out: &mut ActionBuf,
@@ -196,7 +202,6 @@ impl Engine {
         link.held = None;
         if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
             self.answer_lost(&mut upstream, now, out);
-            let who = self.who_of(&upstream);
             out.push(Action::Close(Conn::Upstream(upstream.id)));
             out.notice(Notice::PoolClosed { upstream: upstream.id, pool, who, reason });
         }
@@ -206,19 +211,44 @@ impl Engine {
         let Some(upstream) = self.upstreams.get(&id) else { return };
         if upstream.owner == Owner::Probe && upstream.subscribed() {
             // Subscribed, and only configure was never answered: no version rolling there.
+            self.learn_no_mask(id);
             self.probe_done(id, now, out);
+        } else if upstream.phase == Phase::Ready && upstream.awaits_configure() {
+            self.learn_no_mask(id);
+            self.timers.set(TimerKind::UpstreamHandshake(id), now + HANDSHAKE);
+            self.check_usable(id, now, out);
         } else if !upstream.has_work() && upstream.phase != Phase::NoUser {
             self.fail_upstream(id, CloseReason::PoolHandshakeTimeout, now, out);
         }
     }
 
-    /// The pool can be worked for: authorised, with a job. Called for the first job of a connection, and at authorize if
-    /// the job came before.
-    pub(super) fn upstream_usable(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+    /// A pool does not answer configure: it grants no version rolling.
+    fn learn_no_mask(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        upstream.give_up_configure();
+        if let (Some(facts), Some(asked)) = (self.facts.get_mut(upstream.pool.index()), upstream.asked_mask) {
+            facts.learn_mask(asked, 0);
+        }
+    }
+
+    /// Something that was missing has come: if it was the last, the pool can be worked for.
+    pub(super) fn check_usable(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        if upstream.has_work() && !upstream.announced {
+            upstream.announced = true;
+            self.upstream_usable(id, now, out);
+        }
+    }
+
+    /// The pool can be worked for, for the first time on this connection.
+    fn upstream_usable(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
         let Some(upstream) = self.upstreams.get(&id) else { return };
         let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
         self.timers.cancel(TimerKind::UpstreamHandshake(id));
         self.timers.ensure(TimerKind::UpstreamSilence(id), now + self.silence(pool));
+        if let Some(facts) = self.facts.get_mut(pool.index()) {
+            facts.suspect = false;
+        }
         let Some(link) = self.link(group, pool) else { return };
         let trusted = link.came_back(now);
         if trusted > now {

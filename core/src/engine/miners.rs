@@ -7,7 +7,7 @@ use super::state::{Engine, Group};
 use super::work::{CLOGGED, embedded_extranonce1};
 use crate::action::{Action, ActionBuf, CloseReason};
 use crate::difficulty::Difficulty;
-use crate::extranonce::{Firmware, sizes};
+use crate::extranonce::{BIP_320, Firmware, sizes};
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::miner::{Layout, Miner, Rolling, Stage, said};
 use crate::notice::{MinerWarning, Notice, SwitchReason};
@@ -29,8 +29,8 @@ const CLOGGED_FOR: Span = Span::secs(30);
 const MOST_QUEUED: u32 = 256 * 1024;
 /// How long a subscribe may wait for the pool whose own extranonce the miner gets.
 const OWN_PATIENCE: Span = Span::secs(8);
-/// What is assumed of a pool's version mask until it is learnt: BIP 320.
-const ASSUMED_MASK: u32 = 0x1FFF_E000;
+/// What is assumed of a pool's version mask until it is learnt.
+const ASSUMED_MASK: u32 = BIP_320;
 
 impl Engine {
     pub(super) fn miner_accepted(&mut self, id: MinerId, peer: SocketAddr, now: Time, out: &mut ActionBuf) {
@@ -63,8 +63,8 @@ impl Engine {
         self.remove_miner(id, reason, now, out);
     }
 
-    /// Takes a miner out of all tables. What it still waits for is answered to nobody; its shares at pools are counted
-    /// when the answers come.
+    /// Takes a miner out of all tables. Its upstreams are closed behind what was written to them; the pools' answers to
+    /// its last shares are not waited for.
     pub(super) fn remove_miner(&mut self, id: MinerId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
         let Some(miner) = self.miners.remove(&id) else { return };
         for kind in [
@@ -84,7 +84,8 @@ impl Engine {
         if !miner.ready() && miner.rolling.is_some_and(|r| r.told == 0 && r.asked != 0) {
             self.visitor(miner.peer.ip(), now).wants_mask = true;
         }
-        out.notice(Notice::MinerDisconnected { who: miner.who(), reason, was_ready: miner.ready() });
+        let who = miner.who();
+        out.notice(Notice::MinerDisconnected { who: who.clone(), reason, was_ready: miner.ready() });
         if miner.ready() {
             self.spread_from = self.spread_from.min(now);
         }
@@ -93,7 +94,7 @@ impl Engine {
         group.miners.retain(|other| *other != id);
         if group.miners.is_empty() {
             for pool in self.config.pool_ids() {
-                self.close_link(group_id, pool, CloseReason::NotNeeded, now, out);
+                self.close_link(group_id, pool, Some(who.clone()), CloseReason::NotNeeded, now, out);
             }
             self.groups.remove(&group_id);
         }
@@ -290,7 +291,7 @@ impl Engine {
             .pool_ids()
             .filter(|pool| self.config.in_use(*pool))
             .filter_map(|pool| self.facts.get(pool.index()))
-            .fold(ASSUMED_MASK, |mask, facts| mask & facts.mask.unwrap_or(ASSUMED_MASK))
+            .fold(u32::MAX, |mask, facts| mask & facts.mask.unwrap_or(ASSUMED_MASK))
     }
 
     /// The pool with the largest weight that grants any of these bits.
@@ -322,6 +323,7 @@ impl Engine {
         let mistrusted = strikes >= super::shares::MOST_STRIKES;
         let Some(miner) = self.miners.get_mut(&id) else { return };
         miner.firmware = Firmware::of(&miner.agent, strikes);
+        miner.rolled_outside |= miner.firmware.rolls_always;
         self.last_group += 1;
         let group = GroupId(self.last_group);
         miner.group = Some(group);
@@ -356,18 +358,17 @@ impl Engine {
         {
             pool = other;
         }
+        let mistrusted = self.strikes(id) >= super::shares::MOST_STRIKES;
         if let Some(miner) = self.miners.get_mut(&id) {
             miner.cycle = Some(cycle);
+            if mistrusted && !miner.firmware.known {
+                miner.held_to = Some(pool);
+            }
         }
         if let Some(group) = group {
             self.open_link(group, pool, now, out);
         }
         self.timers.set(TimerKind::MinerHandshake(id), now + OWN_PATIENCE);
-    }
-
-    /// Nothing is known to be wrong with this pool: its last probe did not fail.
-    fn pool_seems_up(&self, pool: PoolId) -> bool {
-        self.config.in_use(pool) && self.facts.get(pool.index()).is_some_and(|f| f.probe_failures == 0)
     }
 
     /// The pool whose own extranonce a miner waits for has answered.
@@ -379,7 +380,7 @@ impl Engine {
         };
         let (extranonce1, size) = (pool.extranonce1.clone(), pool.extranonce2_bytes);
         out.send(Conn::Miner(id), |o| encode::reply_subscribe(o, &subscribe, id.0, &extranonce1, size));
-        miner.layout = Layout::Own { pool: pool.pool, upstream, extranonce1, extranonce2_bytes: size };
+        miner.layout = Layout::Own { pool: pool.pool, extranonce1, extranonce2_bytes: size };
         let what = MinerWarning::FallBack { pool: pool.pool, by_reconnect: miner.must_reconnect() };
         out.notice(Notice::MinerWarning { who: miner.who(), what });
         self.timers.set(TimerKind::MinerHandshake(id), now + HANDSHAKE);
@@ -444,7 +445,7 @@ impl Engine {
         miner.last_told = now;
         out.notice(Notice::MinerReady { who: miner.who(), agent: miner.agent.clone() });
         let group = miner.group;
-        let only_own = miner.must_reconnect();
+        let only_own = miner.must_reconnect() || miner.held_to.is_some() && matches!(miner.layout, Layout::Own { .. });
         self.timers.cancel(TimerKind::MinerHandshake(id));
         let Some(group) = group else { return };
         if !only_own {

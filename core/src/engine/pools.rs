@@ -25,8 +25,8 @@ const LONGEST_LINE: usize = 256 * 1024;
 const MOST_BAD_LINES: u32 = 100;
 /// With more bytes than this waiting to be written the pool counts as dead.
 const MOST_QUEUED: u32 = 512 * 1024;
-/// How long a probe waits for the answer to configure once it is subscribed.
-const PROBE_PATIENCE: Span = Span::secs(5);
+/// How long the answer to configure is waited for once everything else is answered: some pools do not know it.
+const CONFIGURE_PATIENCE: Span = Span::secs(5);
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
@@ -102,6 +102,7 @@ impl Engine {
         let suggested = miner.suggested;
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         upstream.phase = Phase::Authorizing;
+        upstream.user = user.as_str().into();
         let request = upstream.request(Request::Authorize);
         out.send(Conn::Upstream(id), |o| encode::authorize(o, request, &user, &password));
         if let Some(difficulty) = suggested {
@@ -237,6 +238,7 @@ impl Engine {
                 }
                 self.mask_changed(id, now, out);
                 self.probe_answered(id, now, out);
+                self.check_usable(id, now, out);
             }
             Request::Subscribe => self.pool_subscribed(id, answer, now, out),
             Request::Authorize => self.pool_authorized(id, answer, now, out),
@@ -300,7 +302,7 @@ impl Engine {
             return;
         };
         if upstream.awaits_configure() {
-            self.timers.set(TimerKind::UpstreamHandshake(id), now + PROBE_PATIENCE);
+            self.timers.set(TimerKind::UpstreamHandshake(id), now + CONFIGURE_PATIENCE);
         } else {
             self.probe_done(id, now, out);
         }
@@ -314,9 +316,10 @@ impl Engine {
                 out.notice(Notice::AuthResult { who, pool, ok: true, error: "".into() });
                 let Some(upstream) = self.upstreams.get_mut(&id) else { return };
                 upstream.phase = Phase::Ready;
-                if upstream.job.is_some() {
-                    self.upstream_usable(id, now, out);
+                if upstream.awaits_configure() {
+                    self.timers.set(TimerKind::UpstreamHandshake(id), now + CONFIGURE_PATIENCE);
                 }
+                self.check_usable(id, now, out);
             }
             Answer::Refused { text, .. } => {
                 let error: alloc::sync::Arc<str> = text.into();
@@ -337,7 +340,6 @@ impl Engine {
             return self.pool_bad_line(id, "mining.notify before the answer to mining.subscribe".into(), now, out);
         }
         upstream.seq += 1;
-        let first = upstream.job.is_none();
         let clean = take(&mut upstream.force_clean) || notify.clean;
         let seq = upstream.seq;
         let Some(group) = self.groups.get_mut(&group_id) else { return };
@@ -351,17 +353,14 @@ impl Engine {
         };
         let pool_job: alloc::sync::Arc<str> = notify.job.as_str().into();
         upstream.job = Some(group.jobs.add(notify, &context, upstream.job, now));
-        let ready = upstream.phase == Phase::Ready;
+        let announced = upstream.announced;
         let who = self.first_miner(group_id).map(|m| m.who());
         out.notice(Notice::PoolJob { who, pool, pool_job, seq, clean });
-        if !ready {
-            return;
-        }
-        if first {
-            self.upstream_usable(id, now, out);
-        } else {
+        if announced {
             self.release(id, now, out);
             self.pass_on(id, clean, now, out);
+        } else {
+            self.check_usable(id, now, out);
         }
     }
 

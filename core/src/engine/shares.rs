@@ -7,6 +7,7 @@ use super::links::ANSWER;
 use super::state::Engine;
 use crate::action::{Action, ActionBuf, CloseReason};
 use crate::difficulty::Difficulty;
+use crate::extranonce::BIP_320;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::{PoolJobKey, ShareKey};
 use crate::miner::{Miner, Stage, said};
@@ -79,7 +80,7 @@ impl Engine {
         if !job.is_some_and(|job| job.remember(whole.share)) {
             return self.drop_share(id, &request, &Dropped(DropReason::Duplicate, pool), 0.0, now, out);
         }
-        match self.worth(id, &whole) {
+        match self.worth(id, &whole, out) {
             Worth::Forward { assigned, achieved, block } => {
                 self.check_passed(id);
                 self.forward(id, request, whole, assigned, achieved, block, now, out);
@@ -170,7 +171,7 @@ impl Engine {
         bits: Option<u32>,
         pool: Option<PoolId>,
     ) -> Result<(u32, Option<u32>), Dropped> {
-        let granted = upstream.mask;
+        let granted = upstream.allowed_bits();
         // Without bits the miner hashed the job's version as it is.
         let Some(bits) = bits else { return Ok((job, (granted != 0).then_some(job & granted))) };
         if bits & !granted != 0 {
@@ -182,7 +183,7 @@ impl Engine {
         Ok((version, (granted != 0).then_some(version & granted)))
     }
 
-    fn worth(&self, id: MinerId, whole: &Whole) -> Worth {
+    fn worth(&mut self, id: MinerId, whole: &Whole, out: &mut ActionBuf) -> Worth {
         let job = self.miners.get(&id).and_then(|m| m.group).and_then(|g| self.groups.get(&g));
         let job = job.and_then(|g| g.jobs.pool_job(whole.key));
         let (Some(job), Some(upstream)) = (job, self.upstreams.get(&whole.upstream)) else {
@@ -198,7 +199,8 @@ impl Engine {
             nonce: whole.share.nonce,
             version: whole.share.version,
         };
-        let (value, hash) = share::check(job, &fields);
+        let (value, hash) = share::check(&mut self.pow, job, &fields);
+        out.checked(hash);
         let achieved = value.difficulty();
         let block = value.meets(&job.network).then_some(hash);
         if block.is_some() || value.meets(&easier.target()) {
@@ -229,11 +231,11 @@ impl Engine {
             miner.paused = true;
             out.push(Action::PauseReading(Conn::Miner(id)));
         }
-        let user = self.upstream_user(whole.pool, &who.worker);
         let Some(upstream) = self.upstreams.get_mut(&whole.upstream) else { return };
         let submitted =
             Submitted { miner: id, id: request, sent: now, assigned, achieved, job: whole.key, share: whole.share };
         let request = upstream.request(Request::Submit(submitted));
+        let user = upstream.user.clone();
         let line = ShareLine {
             user: &user,
             job: &whole.pool_job,
@@ -291,7 +293,7 @@ impl Engine {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let told = miner.rolling.map_or(0, |r| r.told);
         // All such firmwares that are known roll the whole of BIP 320.
-        miner.rolled_outside |= 0x1FFF_E000;
+        miner.rolled_outside |= BIP_320;
         if miner.say(said::ROLLS_OUTSIDE) {
             let what = MinerWarning::RollsOutsideMask { told, rolled: miner.rolled_outside };
             out.notice(Notice::MinerWarning { who: miner.who(), what });

@@ -16,6 +16,7 @@ use crate::miner::Miner;
 use crate::pool::{Link, PoolFacts, Upstream};
 use crate::rng::Rng;
 use crate::schedule::{Cycle, Plan};
+use crate::share::Pow;
 use crate::time::{Span, Time};
 use crate::timers::{TimerKind, Timers};
 
@@ -28,6 +29,7 @@ pub struct Engine {
     pub(super) epoch_micros: Option<u64>,
     pub(super) timers: Timers,
     pub(super) rng: Rng,
+    pub(super) pow: Pow,
     pub(super) miners: BTreeMap<MinerId, Miner>,
     pub(super) upstreams: BTreeMap<UpstreamId, Upstream>,
     pub(super) groups: BTreeMap<GroupId, Group>,
@@ -177,6 +179,7 @@ impl Engine {
             epoch_micros: None,
             timers: Timers::default(),
             rng: Rng::new(seed).fork("engine"),
+            pow: Pow::Sha256d,
             miners: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -193,6 +196,12 @@ impl Engine {
         };
         engine.recall_facts();
         engine
+    }
+
+    /// Another proof of work than SHA-256d, for the simulated world and for redacted recordings. To be called before the
+    /// first share.
+    pub fn set_proof_of_work(&mut self, pow: Pow) {
+        self.pow = pow;
     }
 
     /// Fills the facts of the configured pools from what is remembered, and wants them probed.

@@ -7,7 +7,7 @@ use crate::action::{Action, ActionBuf, CloseReason};
 use crate::difficulty::Difficulty;
 use crate::extranonce::{ASSUMED_EXTRANONCE2, Sizes, sizes};
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
-use crate::job::{IssuedJob, PoolJobKey};
+use crate::job::{IssuedJob, PoolJob, PoolJobKey};
 use crate::miner::{Layout, Miner, Working, said};
 use crate::notice::{HeldOff, JobReason, MinerWarning, Notice, SwitchReason};
 use crate::pool::Phase;
@@ -33,6 +33,16 @@ enum Rank {
     Held,
 }
 
+/// What became of a miner's extranonce before a job.
+enum Adopted {
+    /// It fits as it is.
+    Same,
+    /// The miner was told another.
+    Told,
+    /// The miner would have to be told another, and does not understand it.
+    Cannot,
+}
+
 impl Engine {
     /// Decides which pool the miner works for now, and sends it a job if that is another one than before. `why` is what
     /// made it worth asking.
@@ -50,8 +60,12 @@ impl Engine {
         let wants = cycle.wants();
         let target = self.choose(miner, wants);
         let working = miner.working;
+        let elsewhere = self.better_elsewhere(miner, wants, target.is_some());
         if let Some(miner) = self.miners.get_mut(&id) {
             miner.cycle = Some(cycle);
+        }
+        if elsewhere {
+            return self.resubscribe(id, now, out);
         }
         match target {
             Some((pool, upstream)) => {
@@ -82,6 +96,25 @@ impl Engine {
             .filter_map(|pool| self.rank(miner, pool).map(|(rank, upstream)| (rank, pool, upstream)))
             .min_by_key(|(rank, pool, _)| (*rank, *pool != wants, u32::MAX - weight(*pool), *pool))
             .map(|(_, pool, upstream)| (pool, upstream))
+    }
+
+    /// A miner that can only change over by subscribing again should do so: the schedule wants another pool, or its own
+    /// has no work and another seems to.
+    fn better_elsewhere(&self, miner: &Miner, wants: PoolId, has_work: bool) -> bool {
+        let Layout::Own { pool: own, .. } = miner.layout else { return false };
+        if !miner.must_reconnect() || miner.held_to.is_some() {
+            return false;
+        }
+        if has_work {
+            wants != own && self.pool_seems_up(wants)
+        } else {
+            self.config.pool_ids().any(|pool| pool != own && self.pool_seems_up(pool))
+        }
+    }
+
+    /// The pool is in use, and the last that was heard of it was no failure.
+    pub(super) fn pool_seems_up(&self, pool: PoolId) -> bool {
+        self.config.in_use(pool) && self.facts.get(pool.index()).is_some_and(|f| !f.suspect)
     }
 
     fn rank(&self, miner: &Miner, pool: PoolId) -> Option<(Rank, UpstreamId)> {
@@ -120,10 +153,6 @@ impl Engine {
     ) {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let from = miner.working_for();
-        if miner.must_reconnect() && matches!(miner.layout, Layout::Own { upstream: own, .. } if own != upstream) {
-            self.resubscribe(id, now, out);
-            return;
-        }
         miner.working = Some(Working { pool, upstream, job: None });
         miner.said &= !said::IDLE;
         if from != Some(pool) {
@@ -212,6 +241,7 @@ impl Engine {
     /// A pool has sent a job: those who work for this upstream get it, for the others it may change where they work.
     pub(super) fn pass_on(&mut self, upstream: UpstreamId, clean: bool, now: Time, out: &mut ActionBuf) {
         let Some(group) = self.upstreams.get(&upstream).and_then(|u| u.group()) else { return };
+        self.release_long_jobs(upstream);
         let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
         for id in miners {
             match self.miners.get(&id).and_then(|m| m.working) {
@@ -236,7 +266,11 @@ impl Engine {
             self.hold_off(id, working.pool, why, now, out);
             return;
         }
-        let clean = self.adopt_layout(id, working.upstream, out) || clean;
+        let clean = match self.adopt_layout(id, working, key, out) {
+            Adopted::Same => clean,
+            Adopted::Told => true,
+            Adopted::Cannot => return self.resubscribe(id, now, out),
+        };
         self.send_job(id, working, key, clean, why, now, out);
     }
 
@@ -253,14 +287,13 @@ impl Engine {
         {
             return Err(HeldOff::ExtranonceTooSmall);
         }
-        if miner.rolled_outside & !upstream.mask != 0 {
+        if miner.rolled_outside & !upstream.allowed_bits() != 0 {
             return Err(HeldOff::VersionMask);
         }
         if let Some(rolling) = miner.rolling.as_mut()
-            && rolling.told & !upstream.mask != 0
-            && !upstream.awaits_configure()
+            && rolling.told & !upstream.allowed_bits() != 0
         {
-            let narrower = rolling.told & upstream.mask;
+            let narrower = rolling.told & upstream.allowed_bits();
             if rolling.updated || narrower == 0 {
                 return Err(HeldOff::VersionMask);
             }
@@ -274,46 +307,47 @@ impl Engine {
             let what = MinerWarning::CoinbaseTooLong { pool: working.pool, bytes, limit };
             out.notice(Notice::MinerWarning { who: miner.who(), what });
         }
-        let line = JobLine {
-            job: JobId(0),
-            prevhash: &job.prevhash,
-            coinb1: [&job.coinb1, &job.extranonce1, &[]],
-            coinb2: &job.coinb2,
-            branches: &job.branches,
-            version: job.version,
-            nbits: job.nbits,
-            ntime: job.ntime,
-            clean: false,
-        };
-        // The pad is at most the pool's extranonce2.
-        if line.len() + 2 * usize::from(job.extranonce2_bytes) > miner.firmware.longest_line as usize {
+        if !line_fits(miner, job) {
             return Err(HeldOff::JobTooLong);
         }
         Ok(())
     }
 
-    /// In the fall back the miner is told the extranonce of the upstream that it works for now. True if it changed.
-    fn adopt_layout(&mut self, id: MinerId, upstream: UpstreamId, out: &mut ActionBuf) -> bool {
-        let (Some(miner), Some(upstream)) = (self.miners.get_mut(&id), self.upstreams.get(&upstream)) else {
-            return false;
-        };
-        let Layout::Own { upstream: own, extranonce1, extranonce2_bytes, .. } = &miner.layout else { return false };
-        let same = *extranonce1 == upstream.extranonce1 && *extranonce2_bytes == upstream.extranonce2_bytes;
-        if same && *own == upstream.id {
-            return false;
+    /// A pool's newest job is short enough for miners that its last ones were too long for.
+    pub(super) fn release_long_jobs(&mut self, upstream: UpstreamId) {
+        let Some(upstream) = self.upstreams.get(&upstream) else { return };
+        let (pool, Some(key)) = (upstream.pool, upstream.job) else { return };
+        let Some(group) = upstream.group().and_then(|g| self.groups.get(&g)) else { return };
+        let Some(job) = group.jobs.pool_job(key) else { return };
+        for id in &group.miners {
+            if let Some(miner) = self.miners.get_mut(id)
+                && miner.held_off.get(&pool) == Some(&HeldOff::JobTooLong)
+                && line_fits(miner, job)
+            {
+                miner.held_off.remove(&pool);
+            }
         }
-        if !same {
-            out.send(Conn::Miner(id), |o| {
-                encode::set_extranonce(o, &upstream.extranonce1, upstream.extranonce2_bytes);
-            });
-        }
-        miner.layout = Layout::Own {
-            pool: upstream.pool,
-            upstream: upstream.id,
-            extranonce1: upstream.extranonce1.clone(),
-            extranonce2_bytes: upstream.extranonce2_bytes,
+    }
+
+    /// In the fall back the miner is told the extranonce of the job that comes.
+    fn adopt_layout(&mut self, id: MinerId, working: Working, key: PoolJobKey, out: &mut ActionBuf) -> Adopted {
+        let Some(miner) = self.miners.get_mut(&id) else { return Adopted::Same };
+        let reconnects = miner.must_reconnect();
+        let Layout::Own { pool, extranonce1, extranonce2_bytes } = &mut miner.layout else { return Adopted::Same };
+        let Some(job) = miner.group.and_then(|g| self.groups.get(&g)).and_then(|g| g.jobs.pool_job(key)) else {
+            return Adopted::Same;
         };
-        !same
+        *pool = working.pool;
+        if *extranonce1 == job.extranonce1 && *extranonce2_bytes == job.extranonce2_bytes {
+            return Adopted::Same;
+        }
+        if reconnects {
+            return Adopted::Cannot;
+        }
+        extranonce1.clone_from(&job.extranonce1);
+        *extranonce2_bytes = job.extranonce2_bytes;
+        out.send(Conn::Miner(id), |o| encode::set_extranonce(o, &job.extranonce1, job.extranonce2_bytes));
+        Adopted::Told
     }
 
     /// What the miner is told of a pool's difficulty, and what part of the pay `downstream_diff` costs (per million).
@@ -330,7 +364,11 @@ impl Engine {
         }
         told = if config.sha256d { told.rounded_down() } else { told.rounded_up() };
         let (pool_work, told_work) = (upstream.work().0, told.work().0.max(1));
-        let lost = if told_work > pool_work { 1_000_000 - pool_work.saturating_mul(1_000_000) / told_work } else { 0 };
+        let lost = if told > upstream && told_work > pool_work {
+            1_000_000 - pool_work.saturating_mul(1_000_000) / told_work
+        } else {
+            0
+        };
         (told, lost as u32)
     }
 
@@ -490,6 +528,22 @@ impl Engine {
             self.remove_miner(id, reason, now, out);
         }
     }
+}
+
+/// The job's line is no longer than the miner's firmware bears. The pad is at most the pool's extranonce2.
+fn line_fits(miner: &Miner, job: &PoolJob) -> bool {
+    let line = JobLine {
+        job: JobId(0),
+        prevhash: &job.prevhash,
+        coinb1: [&job.coinb1, &job.extranonce1, &[]],
+        coinb2: &job.coinb2,
+        branches: &job.branches,
+        version: job.version,
+        nbits: job.nbits,
+        ntime: job.ntime,
+        clean: false,
+    };
+    line.len() + 2 * usize::from(job.extranonce2_bytes) <= miner.firmware.longest_line as usize
 }
 
 /// The extranonce1 of an embedded layout: any bytes, constant for the session.

@@ -250,7 +250,7 @@ pub(crate) fn pool_message<'a>(line: &'a [u8]) -> Result<PoolMessage<'a>, String
     })
 }
 
-fn answer<'a>(line: &Line<'a>) -> Answer<'a> {
+pub(crate) fn answer<'a>(line: &Line<'a>) -> Answer<'a> {
     if let Some(reason) = line.reject_reason.and_then(text) {
         return Answer::Refused { code: code_for(&reason), text: clean(&reason) };
     }

@@ -1,0 +1,125 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use dpmp_core::config::Address;
+
+/// DPMP: a Stratum v1 mining proxy that divides the work of any miner between two pools.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dpmp",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a config: `dpmp demo` shows it at work.\nEnvironment: DPMP_CONFIG, DPMP_LOG_LEVEL, \
+                  DPMP_LOG_ALLOW, DPMP_LOG_DENY."
+)]
+pub struct Cli {
+    /// What to do; without a command: run the proxy.
+    #[command(subcommand)]
+    pub command: Option<Task>,
+    /// The config file [default: $DPMP_CONFIG, else ./config_v2.json].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ports that win over the config's.
+    #[command(flatten)]
+    pub ports: Ports,
+}
+
+/// Ports that win over the config's.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Ports {
+    /// Where miners connect.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub listen: Option<Address>,
+    /// Where Prometheus scrapes (/metrics, /healthz, /readyz).
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub metrics: Option<Address>,
+    /// Where the dashboard is (this version has none yet: nothing listens there).
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub dashboard: Option<Address>,
+}
+
+/// What can be done besides running the proxy.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Two pools, six miners and the proxy between them, all on this machine. Needs nothing.
+    Demo {
+        /// End after so many seconds, with a summary.
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// No outages: both pools stay up.
+        #[arg(long)]
+        calm: bool,
+        /// Ports other than 3351, 9210 and 8855 on 127.0.0.1.
+        #[command(flatten)]
+        ports: Ports,
+    },
+    /// Say all that is wrong with a config file, and do nothing else.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `HOST:PORT`, with brackets around an IPv6 address.
+fn address(text: &str) -> Result<Address, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("HOST:PORT is needed, such as 0.0.0.0:3351")?;
+    let port = port.parse().map_err(|_| format!("{port:?} is no port: a number from 1 to 65535 is needed"))?;
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if bracketed.is_none() && host.contains(':') {
+        return Err(format!("an IPv6 address needs brackets: [{host}]:{port}"));
+    }
+    let host = bracketed.unwrap_or(host);
+    if host.is_empty() {
+        return Err(format!(
+            "the host is missing: 0.0.0.0:{port} is every interface, 127.0.0.1:{port} this machine only"
+        ));
+    }
+    Ok(Address { host: host.to_owned(), port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses() {
+        let ok = |host: &str, port| Ok(Address { host: host.to_owned(), port });
+        assert_eq!(address("0.0.0.0:3351"), ok("0.0.0.0", 3351));
+        assert_eq!(address("localhost:0"), ok("localhost", 0));
+        assert_eq!(address("[::1]:9210"), ok("::1", 9210));
+        for (bad, says) in [
+            ("3351", "HOST:PORT"),
+            (":3351", "host is missing"),
+            ("::1:3351", "brackets"),
+            ("a:70000", "no port"),
+            ("a:", "no port"),
+            ("a:x", "no port"),
+        ] {
+            let error = address(bad).unwrap_err();
+            assert!(error.contains(says), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn commands() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        let cli = parse("dpmp --config x.json --listen 127.0.0.1:1").unwrap();
+        assert!(cli.command.is_none() && cli.ports.listen.is_some());
+        let Ok(Cli { command: Some(Task::Demo { seconds, calm, ports }), .. }) =
+            parse("dpmp demo --seconds 5 --calm --metrics [::]:2")
+        else {
+            panic!()
+        };
+        assert!(seconds == Some(5) && calm && ports.metrics.is_some());
+        assert!(parse("dpmp simulate").is_err(), "commands that do not exist yet are absent");
+        assert!(parse("dpmp check-config").is_err());
+    }
+}

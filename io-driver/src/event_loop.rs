@@ -1,0 +1,548 @@
+//! The loop: readiness in, events to the engine, actions done in order. One thread, one engine, all mining sockets.
+//!
+//! Each event is one [`Engine::step`]; what it asks for is done before the next. Sockets are edge-triggered: readiness is
+//! remembered and worked off in turns of bounded size, so that no connection waits for a busy one. The loop waits only in
+//! `poll`; names, files and log lines are other threads' work.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use dpmp_core::{Action, ActionBuf, Command, Conn, Engine, Event, Memory, MinerId, PoolId, Span, Time, UpstreamId};
+use log::Level;
+use mio::{Events, Poll, Token};
+
+use crate::clock::{Clock, unix_micros};
+use crate::conn::{Connection, ReadResult};
+use crate::dial::Dialer;
+use crate::facts::Facts;
+use crate::listener::{Accepted, Listener};
+use crate::logs::line;
+use crate::requests::{LoopHandle, Request};
+use crate::state::StateWriter;
+use crate::token::{MAX_LISTENERS, Source};
+
+/// Bytes of one read.
+const READ_SIZE: usize = 16 * 1024;
+/// Reads of one connection in one turn; then the others have theirs.
+const READS_A_TURN: usize = 4;
+/// Connections accepted in one turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
+const TICKS_A_TURN: usize = 64;
+/// Memory is looked at, and written if it changed, this often.
+const SAVE_EVERY: Span = Span::secs(10);
+/// The engine has this long to answer and close everything.
+const DRAIN_AT_MOST: Span = Span::millis(1_500);
+/// The wall clock is compared with the monotonic one this often, and told anew when it is off by as much.
+const WALL_CHECK: Span = Span::secs(1);
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was asked to.
+    Drained,
+    /// The engine panicked: a bug of ours.
+    Crashed(String),
+    /// The system refused something without which there is no loop.
+    Failed(io::Error),
+}
+
+/// What waits for its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Accept(usize),
+    Save,
+    DrainEnd,
+}
+
+/// What is to be told to the engine after the actions at hand are done.
+enum Pending {
+    Queue(Conn, u32),
+    Closed(Conn, String),
+    Connected(UpstreamId),
+    ConnectFailed(UpstreamId, String),
+}
+
+/// What one wake-up said about one token.
+struct Woken {
+    token: Token,
+    readable: bool,
+    writable: bool,
+    broken: bool,
+    /// The other end will send no more.
+    read_closed: bool,
+}
+
+struct Peer {
+    connection: Connection,
+    /// None for a miner.
+    pool: Option<PoolId>,
+}
+
+/// What the loop is made of; [`EventLoop::new`] takes it apart.
+pub(crate) struct Parts {
+    pub(crate) poll: Poll,
+    pub(crate) handle: LoopHandle,
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) facts: Facts,
+    pub(crate) state: Option<StateWriter>,
+}
+
+/// The loop.
+pub(crate) struct EventLoop {
+    poll: Poll,
+    requests: Receiver<Request>,
+    listeners: Vec<Listener>,
+    engine: Engine,
+    clock: Clock,
+    facts: Facts,
+    state: Option<StateWriter>,
+    saved: Memory,
+    actions: ActionBuf,
+    peers: HashMap<Conn, Peer>,
+    dialer: Dialer,
+    timers: BTreeSet<(Time, Timer)>,
+    ready: VecDeque<Conn>,
+    pending: VecDeque<Pending>,
+    woken: Vec<Woken>,
+    buffer: Box<[u8]>,
+    /// For bytes that nobody wants.
+    scratch: Box<[u8]>,
+    last_miner: u64,
+    pool_of: HashMap<UpstreamId, PoolId>,
+    wall_offset: u64,
+    wall_checked: Time,
+    save_armed: bool,
+    end: Option<Outcome>,
+}
+
+impl EventLoop {
+    /// A loop ready to run.
+    pub(crate) fn new(parts: Parts) -> io::Result<EventLoop> {
+        let mut listeners = Vec::new();
+        for (index, socket) in parts.listeners.into_iter().take(MAX_LISTENERS).enumerate() {
+            listeners.push(Listener::new(socket, parts.poll.registry(), Source::Listener(index).token())?);
+        }
+        Ok(EventLoop {
+            saved: parts.engine.memory(),
+            dialer: Dialer::new(parts.handle),
+            poll: parts.poll,
+            requests: parts.requests,
+            listeners,
+            engine: parts.engine,
+            clock: parts.clock,
+            facts: parts.facts,
+            state: parts.state,
+            actions: ActionBuf::new(),
+            peers: HashMap::new(),
+            timers: BTreeSet::new(),
+            ready: VecDeque::new(),
+            pending: VecDeque::new(),
+            woken: Vec::new(),
+            buffer: vec![0; READ_SIZE].into_boxed_slice(),
+            scratch: vec![0; READ_SIZE].into_boxed_slice(),
+            last_miner: 0,
+            pool_of: HashMap::new(),
+            wall_offset: 0,
+            wall_checked: Time::ZERO,
+            save_armed: false,
+            end: None,
+        })
+    }
+
+    /// Runs until the proxy is to end. What the engine remembers is on the disk then.
+    pub(crate) fn run(mut self) -> Outcome {
+        let mut events = Events::with_capacity(1024);
+        self.tell_wall_clock();
+        let outcome = loop {
+            if let Some(outcome) = self.end.take() {
+                break outcome;
+            }
+            match self.poll.poll(&mut events, self.timeout()) {
+                Ok(()) => self.turn(&events),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Outcome::Failed(error),
+            }
+        };
+        let memory = self.engine.memory();
+        if let Some(state) = self.state.take() {
+            if memory != self.saved && !state.offer(memory.clone()) {
+                // The last one is still being written; there is one place in the queue, so a moment is enough.
+                std::thread::sleep(Duration::from_millis(100));
+                state.offer(memory);
+            }
+            state.finish(Duration::from_millis(300));
+        }
+        outcome
+    }
+
+    /// How long `poll` may wait. mio rounds up to whole milliseconds, so a deadline is never met too early.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.listeners.iter().any(|l| l.ready) {
+            return Some(Duration::ZERO);
+        }
+        let own = self.timers.first().map(|(when, _)| *when);
+        let engine = self.engine.poll_timeout().map(|(when, _)| when);
+        let next = [engine, self.dialer.timeout(), own].into_iter().flatten().min()?;
+        Some(Clock::until(self.clock.now(), next))
+    }
+
+    /// One turn: what woke us, what is due, and a bounded piece of what is ready.
+    fn turn(&mut self, events: &Events) {
+        self.woken.extend(events.iter().map(|event| Woken {
+            token: event.token(),
+            readable: event.is_readable() || event.is_read_closed(),
+            writable: event.is_writable() || event.is_write_closed(),
+            broken: event.is_error() || event.is_write_closed(),
+            read_closed: event.is_read_closed(),
+        }));
+        let mut woken = std::mem::take(&mut self.woken);
+        for woken in woken.drain(..) {
+            self.wake(&woken);
+        }
+        self.woken = woken;
+        self.due();
+        for index in 0..self.listeners.len() {
+            self.accept(index);
+        }
+        for _ in 0..self.ready.len() {
+            if let Some(conn) = self.ready.pop_front() {
+                self.read(conn);
+            }
+        }
+        self.check_wall_clock();
+        self.facts.flush();
+    }
+
+    fn wake(&mut self, woken: &Woken) {
+        let source = Source::of(woken.token);
+        match source {
+            Source::Waker => self.take_requests(),
+            Source::Listener(index) => {
+                if let Some(listener) = self.listeners.get_mut(index) {
+                    listener.ready = true;
+                }
+            }
+            Source::Miner(_) | Source::Upstream(..) => {
+                let Some(conn) = source.conn() else { return };
+                let Some(peer) = self.peers.get_mut(&conn) else {
+                    if let Source::Upstream(upstream, attempt) = source {
+                        self.dialer.ready(self.clock.now(), upstream, attempt, self.poll.registry());
+                        self.settle();
+                    }
+                    return;
+                };
+                if woken.writable {
+                    peer.connection.flush();
+                }
+                if woken.readable || woken.broken {
+                    peer.connection.readable = true;
+                }
+                peer.connection.read_closed |= woken.read_closed || woken.broken;
+                self.look_after(conn, woken.broken);
+                self.settle();
+            }
+        }
+    }
+
+    /// After something happened to a socket: what is to be told about its queue, and whether it waits for its turn.
+    fn look_after(&mut self, conn: Conn, broken: bool) {
+        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        if let Some(bytes) = peer.connection.queue_to_tell() {
+            self.pending.push_back(Pending::Queue(conn, bytes));
+        }
+        let failed = peer.connection.write_error.is_some();
+        if peer.connection.paused {
+            // Nobody will read it, so nobody would find out that it broke.
+            if failed || broken {
+                let reason = peer.connection.write_error.take();
+                self.lost(conn, reason.unwrap_or_else(|| "the connection broke".to_owned()));
+            }
+            return;
+        }
+        // A failed write: what is left to read comes first, then the end.
+        peer.connection.readable |= failed;
+        if peer.connection.readable && !peer.connection.listed {
+            peer.connection.listed = true;
+            self.ready.push_back(conn);
+        }
+    }
+
+    fn lost(&mut self, conn: Conn, reason: String) {
+        self.remove(conn);
+        self.pending.push_back(Pending::Closed(conn, reason));
+    }
+
+    fn remove(&mut self, conn: Conn) {
+        if let Some(peer) = self.peers.remove(&conn) {
+            peer.connection.close(self.poll.registry(), &mut self.scratch);
+        }
+        if let Conn::Upstream(upstream) = conn {
+            self.pool_of.remove(&upstream);
+        }
+    }
+
+    /// A connection's turn to be read.
+    fn read(&mut self, conn: Conn) {
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.connection.listed = false;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..READS_A_TURN {
+            let Some(peer) = self.peers.get_mut(&conn) else { break };
+            if !peer.connection.readable || peer.connection.paused || self.end.is_some() {
+                break;
+            }
+            match peer.connection.read(&mut buffer) {
+                ReadResult::Empty => break,
+                ReadResult::Bytes(n) => self.step(Event::Received { conn, bytes: &buffer[..n] }),
+                ReadResult::Closed(reason) => {
+                    self.lost(conn, reason);
+                    self.settle();
+                }
+            }
+        }
+        self.buffer = buffer;
+        self.look_after(conn, false);
+        self.settle();
+    }
+
+    fn accept(&mut self, index: usize) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let now = self.clock.now();
+            let Some(listener) = self.listeners.get_mut(index).filter(|l| l.ready) else { return };
+            match listener.accept(now) {
+                Accepted::Miner(socket, peer) => {
+                    let miner = MinerId(self.last_miner + 1);
+                    let token = Source::Miner(miner).token();
+                    match Connection::accepted(socket, self.poll.registry(), token) {
+                        Ok(connection) => {
+                            self.last_miner = miner.0;
+                            let conn = Conn::Miner(miner);
+                            self.peers.insert(conn, Peer { connection, pool: None });
+                            self.step(Event::MinerAccepted { miner, peer });
+                            self.look_after(conn, false);
+                        }
+                        Err(error) => line(Level::Debug, "accept_failed").show("err", error).send(),
+                    }
+                }
+                Accepted::Empty => return,
+                Accepted::Paused(until, words) => {
+                    self.timers.insert((until, Timer::Accept(index)));
+                    if let Some(words) = words {
+                        line(Level::Warn, "accept_paused")
+                            .text("err", words)
+                            .text("text", "new miners wait until the system can take connections again")
+                            .send();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_requests(&mut self) {
+        self.dialer.take_answers(self.clock.now(), self.poll.registry());
+        self.settle();
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Engine(command) => {
+                    if command == Command::Drain {
+                        self.timers.insert((self.clock.now() + DRAIN_AT_MOST, Timer::DrainEnd));
+                    }
+                    self.step(Event::Command(command));
+                }
+                Request::Refresh(reply) => {
+                    self.facts.refresh(self.clock.now());
+                    reply();
+                }
+                Request::Resolved => {}
+            }
+        }
+    }
+
+    /// Everything whose time has come.
+    fn due(&mut self) {
+        let now = self.clock.now();
+        self.dialer.expire(now, self.poll.registry());
+        self.settle();
+        while let Some((when, timer)) = self.timers.first().copied()
+            && when <= now
+        {
+            self.timers.remove(&(when, timer));
+            match timer {
+                Timer::Accept(index) => {
+                    if let Some(listener) = self.listeners.get_mut(index) {
+                        listener.ready = true;
+                    }
+                }
+                Timer::Save => self.save(),
+                Timer::DrainEnd => self.end = Some(Outcome::Drained),
+            }
+        }
+        for _ in 0..TICKS_A_TURN {
+            if self.end.is_some() || self.engine.poll_timeout().is_none_or(|(when, _)| when > self.clock.now()) {
+                return;
+            }
+            self.step(Event::Tick);
+        }
+    }
+
+    fn save(&mut self) {
+        self.save_armed = false;
+        let memory = self.engine.memory();
+        if memory == self.saved {
+            return;
+        }
+        if let Some(state) = &self.state {
+            if state.offer(memory.clone()) {
+                self.saved = memory;
+            } else {
+                self.arm_save();
+            }
+        }
+    }
+
+    fn arm_save(&mut self) {
+        if !self.save_armed && self.state.is_some() {
+            self.save_armed = true;
+            self.timers.insert((self.clock.now() + SAVE_EVERY, Timer::Save));
+        }
+    }
+
+    fn tell_wall_clock(&mut self) {
+        let wall = unix_micros();
+        self.wall_offset = wall.saturating_sub(self.clock.now().0);
+        self.step(Event::WallClock { unix_micros: wall });
+    }
+
+    fn check_wall_clock(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.wall_checked) < WALL_CHECK {
+            return;
+        }
+        self.wall_checked = now;
+        let expected = self.wall_offset.saturating_add(now.0);
+        let off = unix_micros().abs_diff(expected);
+        if off > WALL_CHECK.0 {
+            line(Level::Info, "wall_clock_jumped").number("seconds", off as f64 / 1e6).send();
+            self.tell_wall_clock();
+        }
+    }
+
+    /// One event, everything that it asks for, and everything that follows from that.
+    fn step(&mut self, event: Event<'_>) {
+        self.arm_save();
+        self.step_once(event);
+        self.settle();
+    }
+
+    /// Tells the engine what came of its own actions, until nothing is left to tell.
+    fn settle(&mut self) {
+        loop {
+            for (upstream, outcome) in std::mem::take(&mut self.dialer.outcomes) {
+                self.pending.push_back(match outcome {
+                    Ok(connection) => {
+                        let pool = self.pool_of.get(&upstream).copied();
+                        self.peers.insert(Conn::Upstream(upstream), Peer { connection, pool });
+                        Pending::Connected(upstream)
+                    }
+                    Err(reason) => {
+                        self.pool_of.remove(&upstream);
+                        Pending::ConnectFailed(upstream, reason)
+                    }
+                });
+            }
+            if self.end.is_some() {
+                return;
+            }
+            match self.pending.pop_front() {
+                None => return,
+                Some(Pending::Queue(conn, bytes)) => {
+                    if self.peers.contains_key(&conn) {
+                        self.step_once(Event::SendQueue { conn, bytes });
+                    }
+                }
+                Some(Pending::Closed(conn, reason)) => self.step_once(Event::Closed { conn, reason: &reason }),
+                Some(Pending::Connected(upstream)) => {
+                    self.step_once(Event::Connected { upstream });
+                    // It may have spoken first.
+                    self.look_after(Conn::Upstream(upstream), false);
+                }
+                Some(Pending::ConnectFailed(upstream, reason)) => {
+                    self.step_once(Event::ConnectFailed { upstream, reason: &reason });
+                }
+            }
+        }
+    }
+
+    fn step_once(&mut self, event: Event<'_>) {
+        if self.end.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let (engine, actions) = (&mut self.engine, &mut self.actions);
+        // After a panic the engine is not stepped again, so what it left half done is never seen.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, actions))) {
+            let words = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+            let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+            self.end = Some(Outcome::Crashed(words.unwrap_or_else(|| "a panic without words".to_owned())));
+            return;
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.actions() {
+            self.perform(now, action, &actions);
+        }
+        actions.clear();
+        self.actions = actions;
+    }
+
+    fn perform(&mut self, now: Time, action: &Action, buffer: &ActionBuf) {
+        match action {
+            Action::Send { conn, bytes } => {
+                if let Some(peer) = self.peers.get_mut(conn) {
+                    let message = buffer.bytes(bytes);
+                    self.facts.sent(peer.pool, message);
+                    peer.connection.send(message);
+                    self.look_after(*conn, false);
+                }
+            }
+            Action::Notice(notice) => self.facts.notice(now, notice),
+            Action::Connect { upstream, pool, host, port } => {
+                self.pool_of.insert(*upstream, *pool);
+                self.dialer.start(now, *upstream, host, *port, self.poll.registry());
+            }
+            Action::PauseReading(conn) => {
+                if let Some(peer) = self.peers.get_mut(conn) {
+                    peer.connection.paused = true;
+                }
+            }
+            Action::ResumeReading(conn) => {
+                if let Some(peer) = self.peers.get_mut(conn) {
+                    peer.connection.paused = false;
+                    self.look_after(*conn, false);
+                }
+            }
+            Action::Close(conn) => self.close(*conn),
+            Action::Drained => self.end = Some(Outcome::Drained),
+        }
+    }
+
+    /// The engine is done with a connection: whatever was still to be told about it no longer is.
+    fn close(&mut self, conn: Conn) {
+        if let Conn::Upstream(upstream) = conn {
+            self.dialer.cancel(upstream, self.poll.registry(), &mut self.scratch);
+        }
+        self.remove(conn);
+        self.pending.retain(|pending| match pending {
+            Pending::Queue(other, _) | Pending::Closed(other, _) => *other != conn,
+            Pending::Connected(id) | Pending::ConnectFailed(id, _) => Conn::Upstream(*id) != conn,
+        });
+    }
+}

@@ -1,0 +1,30 @@
+//! The `dpmp` program around the pure engine: sockets, threads, files, HTTP and the command line.
+//!
+//! One thread, [`event_loop`], owns the engine and all mining sockets and never waits for anything but readiness. All
+//! else has threads of its own (log writer, state writer, HTTP, name lookups) and reaches the loop through
+//! [`requests`]. Facts leave the engine as notices; [`logs`], [`metrics`] and [`view`] render them.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+mod conn;
+pub mod demo;
+mod dial;
+pub mod event_loop;
+pub mod facts;
+pub mod fd_limit;
+pub mod feed;
+pub mod http;
+mod listener;
+pub mod logs;
+pub mod metrics;
+pub mod proxy;
+pub mod requests;
+mod resolve;
+pub mod run;
+pub mod settings;
+pub mod signals;
+pub mod state;
+pub mod table;
+mod token;
+pub mod view;

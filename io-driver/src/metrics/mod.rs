@@ -1,0 +1,8 @@
+//! Prometheus metrics. `series` names them all; `recorder` feeds them from notices on the loop's thread. The text is
+//! made by the HTTP thread, from atomics: the loop never formats a number.
+
+mod recorder;
+mod series;
+
+pub use recorder::Recorder;
+pub use series::{Metrics, PoolSeries};

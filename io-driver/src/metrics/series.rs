@@ -1,0 +1,330 @@
+//! Every metric: its name, its labels and the line that tells an operator how to read it. The names up to the first
+//! blank line of each struct are DPMP v2's, with v2's meaning.
+
+use dpmp_core::PoolId;
+use prometheus::{
+    Counter, CounterVec, Encoder as _, Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// What became of a share: the values of the label `result`.
+pub(super) const RESULTS: [&str; 14] = [
+    "accepted",
+    "credited",
+    "rejected",
+    "unknown_job",
+    "no_job_yet",
+    "stale",
+    "duplicate",
+    "low_difficulty",
+    "malformed",
+    "version_bits",
+    "unauthorized",
+    "not_subscribed",
+    "lost",
+    "unanswered",
+];
+/// Why a pool refused a share: the values of the label `reason`, by its code.
+pub(super) const REJECTS: [(&str, i64); 6] = [
+    ("stale", 21),
+    ("duplicate", 22),
+    ("low_difficulty", 23),
+    ("unauthorized", 24),
+    ("not_subscribed", 25),
+    ("other", 20),
+];
+/// Why a miner changed its pool: the values of the label `reason`.
+pub(super) const SWITCHES: [&str; 5] = ["first", "schedule", "failover", "return", "operator"];
+
+/// The series of one pool slot, looked up once.
+#[derive(Clone, Debug)]
+pub struct PoolSeries {
+    pub(super) connections: IntGauge,
+    pub(super) rx: IntCounter,
+    pub(super) tx: IntCounter,
+    pub(super) accepted: IntCounter,
+    pub(super) rejected: IntCounter,
+    pub(super) jobs_forwarded: IntCounter,
+    pub(super) accepted_difficulty: Counter,
+    pub(super) scheduler_time: Counter,
+    pub(super) scheduler_share: Gauge,
+    pub(super) active: IntGauge,
+
+    pub(super) target: Gauge,
+    pub(super) rejects: Vec<IntCounter>,
+    pub(super) jobs: IntCounter,
+    pub(super) connects: IntCounter,
+    pub(super) connect_failures: IntCounter,
+    pub(super) downs: IntCounter,
+    pub(super) held_off: IntCounter,
+    pub(super) response: Histogram,
+    pub(super) difficulty: Gauge,
+    pub(super) bad_lines: IntCounter,
+    pub(super) blocks: IntCounter,
+}
+
+/// All series, and the registry that knows them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(super) downstream_connections: IntGauge,
+    upstream_connections: IntGaugeVec,
+    rx: IntCounterVec,
+    tx: IntCounterVec,
+    pub(super) submitted: IntCounter,
+    accepted: IntCounterVec,
+    rejected: IntCounterVec,
+    jobs_forwarded: IntCounterVec,
+    accepted_difficulty: CounterVec,
+    scheduler_time: CounterVec,
+    scheduler_share: GaugeVec,
+    pub(super) downstream_difficulty: Gauge,
+    active: IntGaugeVec,
+    oracle_weight: GaugeVec,
+
+    pub(super) downstream_rx: IntCounter,
+    pub(super) downstream_tx: IntCounter,
+    pub(super) miners_ready: IntGauge,
+    pub(super) miners_idle: IntGauge,
+    pub(super) miners_total: IntCounter,
+    pub(super) results: Vec<IntCounter>,
+    pub(super) switches: Vec<IntCounter>,
+    pub(super) miner_warnings: IntCounter,
+    pub(super) miner_bad_lines: IntCounter,
+    target: GaugeVec,
+    rejects: IntCounterVec,
+    jobs: IntCounterVec,
+    connects: IntCounterVec,
+    connect_failures: IntCounterVec,
+    downs: IntCounterVec,
+    held_off: IntCounterVec,
+    response: HistogramVec,
+    difficulty: GaugeVec,
+    bad_lines: IntCounterVec,
+    blocks: IntCounterVec,
+}
+
+/// Makes series and registers them; remembers the registry, not the first error twice.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        let made = IntCounter::new(name, help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn sums(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterVec, Error> {
+        let made = CounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        let made = IntGauge::new(name, help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn level(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        let made = Gauge::new(name, help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
+        let made = GaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+}
+
+impl Metrics {
+    /// All series at 0, those of `pools` slots from A on included.
+    pub fn new(pools: usize) -> Result<Metrics, Error> {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let pool = &["pool"][..];
+        let side = &["side"][..];
+
+        let info = make.gauges("dpmp_build_info", "Always 1; the version is the label.", &["version"])?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        oracle(&make)?;
+        let results = make.counters(
+            "dpmp_share_results_total",
+            "Shares by what became of them. accepted and rejected: the pool's word; credited: good for the miner's own \
+             difficulty but below the pool's; lost and unanswered: the pool went away or kept silent; all others were \
+             answered here because the pool would have refused them.",
+            &["result"],
+        )?;
+        let switches =
+            make.counters("dpmp_pool_switches_total", "Times a miner's work went to another pool.", &["reason"])?;
+        let rx = make.counters("dpmp_messages_rx_total", "Lines received, by the side they came from.", side)?;
+        let tx = make.counters("dpmp_messages_tx_total", "Lines sent, by the side they went to.", side)?;
+        let metrics = Metrics {
+            downstream_connections: make.gauge("dpmp_downstream_connections", "Miner connections open now.")?,
+            upstream_connections: make.gauges(
+                "dpmp_upstream_connections",
+                "Connections to the pool open now, probes included.",
+                pool,
+            )?,
+            downstream_rx: rx.with_label_values(&["downstream"]),
+            downstream_tx: tx.with_label_values(&["downstream"]),
+            rx,
+            tx,
+            submitted: make.counter("dpmp_shares_submitted_total", "Shares that miners sent, before any verdict.")?,
+            accepted: make.counters("dpmp_shares_accepted_total", "Shares that the pool accepted.", pool)?,
+            rejected: make.counters("dpmp_shares_rejected_total", "Shares that the pool refused.", pool)?,
+            jobs_forwarded: make.counters("dpmp_jobs_forwarded_total", "Jobs of the pool sent to miners.", pool)?,
+            accepted_difficulty: make.sums(
+                "dpmp_accepted_difficulty_sum_total",
+                "Sum of the difficulty of accepted shares; times 2^32 it is hashes.",
+                pool,
+            )?,
+            scheduler_time: make.sums(
+                "dpmp_scheduler_time_sum_total",
+                "Seconds that miners worked for the pool, summed over miners.",
+                pool,
+            )?,
+            scheduler_share: make.levels(
+                "dpmp_scheduler_share",
+                "Share of its time that a connected miner has worked for the pool, mean over miners (0 to 1).",
+                pool,
+            )?,
+            downstream_difficulty: make
+                .level("dpmp_downstream_difficulty", "The difficulty last told to any miner.")?,
+            active: make.gauges(
+                "dpmp_active_pool",
+                "1 for the pool of the job that was last forwarded, else 0.",
+                pool,
+            )?,
+            oracle_weight: make.levels(
+                "dpmp_oracle_weight",
+                "Weight that the oracle asks for; 0 without oracle.",
+                pool,
+            )?,
+            miners_ready: make.gauge("dpmp_miners_ready", "Miners that have subscribed and authorised.")?,
+            miners_idle: make.gauge("dpmp_miners_idle", "Ready miners that no pool has work for: should be 0.")?,
+            miners_total: make.counter("dpmp_miner_connects_total", "Miner connections since the start.")?,
+            results: RESULTS.iter().map(|r| results.with_label_values(&[r])).collect(),
+            switches: SWITCHES.iter().map(|r| switches.with_label_values(&[r])).collect(),
+            miner_warnings: make.counter("dpmp_miner_warnings_total", "Miners that need attention: see the log.")?,
+            miner_bad_lines: make.counter("dpmp_miner_bad_lines_total", "Lines of miners that are no Stratum.")?,
+            target: make.levels(
+                "dpmp_pool_target_ratio",
+                "Share of all work that the pool is to get (0 to 1).",
+                pool,
+            )?,
+            rejects: make.counters(
+                "dpmp_pool_rejects_total",
+                "Shares that the pool refused, by the reason it gave.",
+                &["pool", "reason"],
+            )?,
+            jobs: make.counters("dpmp_pool_jobs_total", "Jobs that the pool sent, over all its connections.", pool)?,
+            connects: make.counters("dpmp_pool_connects_total", "Connections to the pool that were made.", pool)?,
+            connect_failures: make.counters(
+                "dpmp_pool_connect_failures_total",
+                "Connections to the pool that could not be made.",
+                pool,
+            )?,
+            downs: make.counters("dpmp_pool_downs_total", "Connections to the pool that were lost.", pool)?,
+            held_off: make.counters(
+                "dpmp_pool_held_off_total",
+                "Times the pool got no more work of a miner although connected: silent, refusing, or not fitting.",
+                pool,
+            )?,
+            response: {
+                let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+                let help = "Seconds from forwarding a share to the pool's answer.";
+                let made =
+                    HistogramVec::new(HistogramOpts::new("dpmp_pool_response_seconds", help).buckets(buckets), pool)?;
+                registry.register(Box::new(made.clone()))?;
+                made
+            },
+            difficulty: make.levels(
+                "dpmp_pool_difficulty",
+                "The difficulty that the pool last set on any connection.",
+                pool,
+            )?,
+            bad_lines: make.counters("dpmp_pool_bad_lines_total", "Lines of the pool that cannot be used.", pool)?,
+            blocks: make.counters(
+                "dpmp_block_candidates_total",
+                "Shares sent to the pool that meet the network's target.",
+                pool,
+            )?,
+            registry: registry.clone(),
+        };
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        for slot in 0..pools {
+            metrics.pool(PoolId(u8::try_from(slot).unwrap_or(u8::MAX)));
+        }
+        Ok(metrics)
+    }
+
+    /// The series of a slot; made when first asked for.
+    pub fn pool(&self, pool: PoolId) -> PoolSeries {
+        let letter = pool.to_string();
+        let label = &[letter.as_str()][..];
+        let side = format!("upstream{letter}");
+        let side = &[side.as_str()][..];
+        self.oracle_weight.with_label_values(label);
+        PoolSeries {
+            connections: self.upstream_connections.with_label_values(label),
+            rx: self.rx.with_label_values(side),
+            tx: self.tx.with_label_values(side),
+            accepted: self.accepted.with_label_values(label),
+            rejected: self.rejected.with_label_values(label),
+            jobs_forwarded: self.jobs_forwarded.with_label_values(label),
+            accepted_difficulty: self.accepted_difficulty.with_label_values(label),
+            scheduler_time: self.scheduler_time.with_label_values(label),
+            scheduler_share: self.scheduler_share.with_label_values(label),
+            active: self.active.with_label_values(label),
+            target: self.target.with_label_values(label),
+            rejects: REJECTS.iter().map(|(r, _)| self.rejects.with_label_values(&[letter.as_str(), r])).collect(),
+            jobs: self.jobs.with_label_values(label),
+            connects: self.connects.with_label_values(label),
+            connect_failures: self.connect_failures.with_label_values(label),
+            downs: self.downs.with_label_values(label),
+            held_off: self.held_off.with_label_values(label),
+            response: self.response.with_label_values(label),
+            difficulty: self.difficulty.with_label_values(label),
+            bad_lines: self.bad_lines.with_label_values(label),
+            blocks: self.blocks.with_label_values(label),
+        }
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> Result<String, Error> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// The text's content type.
+    pub fn content_type() -> &'static str {
+        prometheus::TEXT_FORMAT
+    }
+}
+
+/// v2's oracle series. There is no oracle yet: all stay at 0, which v2's screens show as "warming up".
+fn oracle(make: &Maker<'_>) -> Result<(), Error> {
+    let hash_rate =
+        make.levels("dpmp_oracle_hashrate", "Network hash rate by the oracle; 0 without one.", &["chain", "window"])?;
+    let ratio = make.levels("dpmp_oracle_ratio", "Hash rate short over long; 0 without oracle.", &["chain"])?;
+    for chain in ["BTC", "BCH"] {
+        ratio.with_label_values(&[chain]);
+        for window in ["short", "long"] {
+            hash_rate.with_label_values(&[chain, window]);
+        }
+    }
+    make.level("dpmp_oracle_status", "1: the oracle answers; 0: it does not, or there is none.")?;
+    make.level("dpmp_oracle_data_age_seconds", "Age of the oracle's data; 0 without oracle.")?;
+    Ok(())
+}

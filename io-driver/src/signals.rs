@@ -1,0 +1,38 @@
+//! SIGTERM and SIGINT, watched by a thread of its own so that they end the program even if the loop is stuck.
+
+use std::io;
+use std::process::exit;
+use std::thread;
+use std::time::Duration;
+
+use log::Level;
+use signal_hook::consts::signal::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::logs;
+
+/// The program has ended by itself this long after the first signal, or is ended.
+const LONGEST_END: Duration = Duration::from_millis(1_850);
+
+/// Calls `stop` at the first signal. Whatever happens then, the program ends within 2 s; at a second signal at once.
+pub fn watch(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut stop = Some(stop);
+        for signal in signals.forever() {
+            let Some(stop) = stop.take() else { exit(1) };
+            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+            // The bound first: nothing that follows may be without it.
+            let watchdog = thread::Builder::new().name("watchdog".to_owned()).spawn(|| {
+                thread::sleep(LONGEST_END);
+                exit(0);
+            });
+            logs::line(Level::Info, "shutdown_signal").text("signal", name).send();
+            stop();
+            if watchdog.is_err() {
+                exit(0);
+            }
+        }
+    })?;
+    Ok(())
+}
