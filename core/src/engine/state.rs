@@ -86,6 +86,8 @@ pub(super) struct Visitor {
     pub(super) wants_mask: bool,
     /// Agents that failed every share with the layout they got, and how often.
     pub(super) strikes: Vec<(Arc<str>, u8)>,
+    /// Workers that had to subscribe again because a pool had changed, and when.
+    pub(super) renegotiated: Vec<(Arc<str>, Time)>,
     /// Where in the schedule miners were that had to subscribe again, by agent.
     pub(super) returning: Vec<(Arc<str>, Cycle)>,
 }

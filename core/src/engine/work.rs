@@ -1,11 +1,12 @@
 //! Which pool a miner works for, and the job it is sent. Everything that may change the answer calls [`Engine::place`].
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::state::Engine;
 use crate::action::{Action, ActionBuf, CloseReason};
 use crate::difficulty::Difficulty;
-use crate::extranonce::{ASSUMED_EXTRANONCE2, Sizes, sizes};
+use crate::extranonce::{ASSUMED_EXTRANONCE2, SMALLEST_EMBEDDED, Sizes, sizes};
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::{IssuedJob, PoolJob, PoolJobKey};
 use crate::miner::{Layout, Miner, Working, said};
@@ -22,6 +23,11 @@ const KEEP_ALIVE: Span = Span::secs(40);
 pub(super) const CLOGGED: u32 = 16 * 1024;
 /// The phases of the fleet are spread again at most this often.
 const SPREAD_EVERY: Span = Span::secs(20);
+
+/// A miner is made to subscribe again for a pool that has changed at most this often.
+const RENEGOTIATE_EVERY: Span = Span::mins(10);
+/// Most miners of one address that are remembered between two connections.
+const MOST_AT_ONE_ADDRESS: usize = 256;
 
 /// How good a pool is for a miner, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -467,16 +473,22 @@ impl Engine {
 
     /// This miner cannot work for this pool until something changes.
     pub(super) fn hold_off(&mut self, id: MinerId, pool: PoolId, why: HeldOff, now: Time, out: &mut ActionBuf) {
-        let resubscribes = why == HeldOff::ExtranonceTooSmall;
-        if resubscribes && self.shrink_layout(id, out) {
+        if why == HeldOff::ExtranonceTooSmall && self.shrink_layout(id, out) {
             self.issue(id, true, JobReason::Changed, now, out);
             return;
         }
         let Some(miner) = self.miners.get_mut(&id) else { return };
+        let negotiable = match why {
+            HeldOff::ExtranonceTooSmall => true,
+            // A firmware that rolls as it likes would do so again.
+            HeldOff::VersionMask => miner.rolled_outside == 0,
+            _ => false,
+        };
+        let worker = miner.worker.clone();
         if miner.held_off.insert(pool, why.clone()).is_none() {
             out.notice(Notice::PoolHeldOff { who: miner.who(), pool, why });
         }
-        if resubscribes {
+        if negotiable && self.may_renegotiate(id, worker, now) {
             self.resubscribe(id, now, out);
             return;
         }
@@ -498,13 +510,32 @@ impl Engine {
         true
     }
 
-    /// The smallest extranonce2 of the pools in use, in bytes, as far as known.
+    /// The smallest extranonce2 of the pools, in bytes, as far as known. Pools without weight count as well, as they may
+    /// get some while the miner is connected; but not one so small that it would take the embedding from all miners.
     pub(super) fn smallest_extranonce2(&self) -> u8 {
-        let sizes =
-            self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).map(|pool| {
-                self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes).unwrap_or(ASSUMED_EXTRANONCE2)
-            });
-        sizes.min().unwrap_or(ASSUMED_EXTRANONCE2)
+        let size = |pool: PoolId| {
+            self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes).unwrap_or(ASSUMED_EXTRANONCE2)
+        };
+        self.config
+            .pool_ids()
+            .filter(|pool| self.config.in_use(*pool) || size(*pool) >= SMALLEST_EMBEDDED)
+            .map(size)
+            .min()
+            .unwrap_or(ASSUMED_EXTRANONCE2)
+    }
+
+    /// What was agreed with this miner does not fit a pool as it is now. If it subscribes again it gets what fits; but a
+    /// pool that changes with each connection must not make a miner reconnect for ever, so once in a while has to do.
+    fn may_renegotiate(&mut self, id: MinerId, worker: Arc<str>, now: Time) -> bool {
+        let Some(address) = self.miners.get(&id).map(|m| m.peer.ip()) else { return false };
+        let visitor = self.visitor(address, now);
+        visitor.renegotiated.retain(|(_, at)| now.since(*at) < RENEGOTIATE_EVERY);
+        let lately = visitor.renegotiated.iter().any(|(w, _)| *w == worker);
+        if lately || visitor.renegotiated.len() >= MOST_AT_ONE_ADDRESS {
+            return false;
+        }
+        visitor.renegotiated.push((worker, now));
+        true
     }
 
     /// Closes a miner's connection so that it subscribes again, and remembers where in the schedule it was.
@@ -513,8 +544,7 @@ impl Engine {
         let (address, agent, cycle) = (miner.peer.ip(), miner.agent.clone(), miner.cycle.clone());
         if let Some(cycle) = cycle {
             let visitor = self.visitor(address, now);
-            // Bounded: one address seldom has more than a few miners that need this.
-            if visitor.returning.len() < 64 {
+            if visitor.returning.len() < MOST_AT_ONE_ADDRESS {
                 visitor.returning.push((agent, cycle));
             }
         }
