@@ -164,6 +164,11 @@ impl Miner {
         self.stage == Stage::Ready
     }
 
+    /// It was sent a job before.
+    pub(crate) fn any_job(&self) -> bool {
+        self.told.is_some()
+    }
+
     pub(crate) fn working_for(&self) -> Option<PoolId> {
         self.working.map(|w| w.pool)
     }

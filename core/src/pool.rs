@@ -130,6 +130,19 @@ impl Upstream {
         }
     }
 
+    /// The group that it serves; none for a probe.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        match self.owner {
+            Owner::Group(group) => Some(group),
+            Owner::Probe => None,
+        }
+    }
+
+    /// It has answered subscribe.
+    pub(crate) fn subscribed(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting | Phase::Subscribing)
+    }
+
     /// Gives the request its id, and keeps it until it is answered.
     pub(crate) fn request(&mut self, request: Request) -> u64 {
         self.last_request += 1;

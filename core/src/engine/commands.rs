@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::state::{Drain, Engine, Plans, address_key};
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
 use crate::notice::{Notice, SwitchReason};

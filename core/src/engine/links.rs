@@ -1,7 +1,8 @@
 //! When a pool is connected, tried again, held off, trusted, probed.
 
 use super::state::Engine;
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
 use crate::notice::{HeldOff, Notice, SwitchReason, Who};
 use crate::pool::{LinkState, Owner, Phase, Upstream};

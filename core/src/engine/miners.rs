@@ -3,9 +3,10 @@
 use core::mem::take;
 use core::net::SocketAddr;
 
+use super::issue::{CLOGGED, embedded_extranonce1};
 use super::state::{Engine, Group};
-use super::work::{CLOGGED, embedded_extranonce1};
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::{BIP_320, Firmware, sizes};
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};

@@ -5,7 +5,8 @@ use alloc::string::String;
 use core::mem::take;
 
 use super::state::Engine;
-use crate::action::{ActionBuf, CloseReason};
+use crate::action::ActionBuf;
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::ids::{Conn, UpstreamId};
 use crate::job::JobContext;

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::links::ANSWER;
 use super::state::Engine;
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::BIP_320;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
