@@ -2,7 +2,7 @@
 
 use dpmp_core::time::Span;
 use dpmp_core::{Command, Config};
-use dpmp_sim::miner::{MinerSpec, Personality, SetExtranonce};
+use dpmp_sim::miner::{MinerSpec, Personality, Rolling, SetExtranonce};
 use dpmp_sim::pool::{JobIds, OutageMode, PoolSpec, Reason, Script, VersionRolling};
 use dpmp_sim::world::{Fault, NetSpec, Outcome, World, WorldSpec};
 
@@ -160,6 +160,18 @@ fn a_pool_that_is_silent_on_configure() {
     assert_eq!(world.not_live(), Vec::<String>::new());
     assert!(outcome.miners.iter().all(|m| m.disconnects <= 1), "{outcome}");
     assert!((outcome.share_of(0) - 0.5).abs() < 0.2, "{}", outcome.share_of(0));
+}
+
+/// The same with two of them: nobody may be left without work for ever.
+#[test]
+#[ignore = "the engine holds version-rolling miners off both pools and leaves them idle"]
+fn two_pools_that_are_silent_on_configure() {
+    let silent = |spec| PoolSpec { version_rolling: VersionRolling::Silence, ..spec };
+    let pools = vec![silent(PoolSpec::btcpool("btc", 3)), silent(PoolSpec::npm("npm", 4))];
+    let honest = |miner: &MinerSpec| miner.personality.rolling != Rolling::Always && !miner.personality.insists_on_mask;
+    let mut world = World::new(WorldSpec::new(1, pools, miners(12.0).into_iter().filter(honest).collect()));
+    world.run_until(10 * MINUTE);
+    clean(&mut world);
 }
 
 /// A miner that came while one pool had no weight works for that pool later without subscribing again.

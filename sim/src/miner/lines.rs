@@ -14,6 +14,10 @@ impl SimMiner {
         if line.len() > self.spec.personality.line_limit {
             return self.hang_up(now_us, out, || format!("a line of {} bytes", line.len()));
         }
+        if let Some(session) = &mut self.session {
+            session.quiet_us = now_us.saturating_sub(session.last_line_us);
+            session.last_line_us = now_us;
+        }
         let text = String::from_utf8_lossy(line).into_owned();
         let message: Value = match serde_json::from_str(&text) {
             Ok(message @ Value::Object(_)) => message,
@@ -110,7 +114,7 @@ impl SimMiner {
         // After a long silence it keeps a connection without work alive, and the real one may follow any time.
         let soon = session.difficulty_us.is_some_and(|at| now_us < at + 30_000_000);
         session.difficulty = Some(difficulty);
-        session.difficulty_us = (session.quiet_us < 40_000_000).then_some(now_us);
+        session.difficulty_us = (session.quiet_us < 35_000_000).then_some(now_us);
         if soon {
             self.violation(now_us, || "two set_difficulty before one notify".into());
         }

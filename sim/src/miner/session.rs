@@ -34,7 +34,8 @@ pub(super) struct Session {
     pub(super) purpose: Purpose,
     pub(super) since_us: u64,
     pub(super) last_data_us: u64,
-    /// How long nothing had come before the latest bytes.
+    /// When the latest line was whole, and how long none had come before it.
+    pub(super) last_line_us: u64,
     pub(super) quiet_us: u64,
     pub(super) lines: Lines,
     pub(super) next_step: usize,
@@ -68,6 +69,7 @@ impl Session {
             purpose,
             since_us: now_us,
             last_data_us: now_us,
+            last_line_us: now_us,
             quiet_us: 0,
             lines: Lines::default(),
             next_step: 0,
@@ -168,7 +170,6 @@ impl SimMiner {
     /// Bytes came, cut anywhere.
     pub fn receive(&mut self, bytes: &[u8], now_us: u64, out: &mut Vec<MinerOut>) {
         let Some(session) = &mut self.session else { return };
-        session.quiet_us = now_us.saturating_sub(session.last_data_us);
         session.last_data_us = now_us;
         if session.purpose == Purpose::ClientHello {
             return;

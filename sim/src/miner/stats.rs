@@ -31,7 +31,7 @@ pub struct MinerSnapshot {
     pub disconnects: u64,
     /// Connections that it closed itself because something was not to its liking.
     pub hangups: u64,
-    /// Of them because version rolling was not granted. A second time is too often where a pool grants it.
+    /// Of them because version rolling was not granted, as these builds do.
     pub mask_refusals: u64,
     /// Jobs received.
     pub jobs: u64,

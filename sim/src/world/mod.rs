@@ -242,7 +242,8 @@ impl<P: Proxy> World<P> {
             let miner = seat.miner.snapshot(self.now_us);
             let who = format!("miner {} ({})", miner.name, miner.personality);
             match self.owner_of_job(index) {
-                _ if miner.mask_refusals > 0 && !miner.has_job => {}
+                // No pool of today may bear what it rolls.
+                None if miner.mask_refusals > 0 || miner.rolls_at_will => {}
                 _ if !miner.authorised => missing.push(format!("{who}: not authorised")),
                 None => missing.push(format!("{who}: no job of a pool")),
                 Some(pool) => {

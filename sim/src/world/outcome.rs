@@ -121,7 +121,7 @@ pub(super) fn violations(
     for miner in miners {
         let who = format!("miner {} ({})", miner.name, miner.personality);
         all.extend(miner.violations.first.iter().map(|what| format!("{who}: {what}")));
-        if mask_granted && miner.mask_refusals > 2 {
+        if mask_granted && miner.mask_refusals > 5 {
             all.push(format!("{who}: {} times no mask, though a pool grants one", miner.mask_refusals));
         }
         for ((code, words), times) in miner.refusals.iter().filter(|((code, words), _)| blames(*code, words)) {
