@@ -216,6 +216,8 @@ pub(crate) struct Link {
     /// Outages in a row within the flap window, and when the last one was.
     flaps: u32,
     last_out: Time,
+    /// The pool has lost its weight; until this time it keeps the work that it has, if no other is ready for it yet.
+    pub(crate) retired_until: Option<Time>,
     /// Before this time the pool gets work only if there is no other.
     pub(crate) trusted_from: Time,
 }

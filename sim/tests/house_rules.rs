@@ -1,6 +1,8 @@
 //! Rules of the house that a compiler does not check: which crate may use which, what the engine may depend on, and that
 //! imports run one way.
 
+#![allow(clippy::unwrap_used, reason = "a missing file is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -76,11 +76,15 @@ impl Engine {
             let weights = self.config.scheduler.weights.as_slice().into();
             out.notice(Notice::WeightsChanged { weights });
         }
-        for group in groups {
-            let who = self.first_miner(group).map(|m| m.who());
+        for group in &groups {
+            let group = *group;
             for pool in self.config.pool_ids() {
-                if !self.config.in_use(pool) {
-                    self.close_link(group, pool, who.clone(), CloseReason::NotNeeded, now, out);
+                if self.config.in_use(pool) {
+                    if let Some(link) = self.link(group, pool) {
+                        link.retired_until = None;
+                    }
+                } else {
+                    self.retire(group, pool, now);
                 }
             }
             let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());
@@ -91,6 +95,13 @@ impl Engine {
         let miners: Vec<MinerId> = self.miners.keys().copied().collect();
         for miner in miners {
             self.place(miner, SwitchReason::Operator, now, out);
+        }
+        for group in groups {
+            for pool in self.config.pool_ids() {
+                if !self.config.in_use(pool) {
+                    self.close_retired(group, pool, now, out);
+                }
+            }
         }
     }
 

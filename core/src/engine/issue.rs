@@ -84,11 +84,14 @@ impl Engine {
         {
             return Err(HeldOff::ExtranonceTooSmall);
         }
-        if miner.rolled_outside & !upstream.allowed_bits() != 0 {
+        // Held off already, and yet it is asked for: there is no other pool.
+        let no_choice = miner.held_off.get(&working.pool) == Some(&HeldOff::VersionMask);
+        if miner.rolled_outside & !upstream.allowed_bits() != 0 && !no_choice {
             return Err(HeldOff::VersionMask);
         }
         if let Some(rolling) = miner.rolling.as_mut()
             && rolling.told & !upstream.allowed_bits() != 0
+            && !no_choice
         {
             let narrower = rolling.told & upstream.allowed_bits();
             if rolling.updated || narrower == 0 {

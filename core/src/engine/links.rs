@@ -15,6 +15,8 @@ const HANDSHAKE: Span = Span::secs(30);
 pub(super) const ANSWER: Span = Span::secs(30);
 /// A pool that is held off may say something for this long before its connection is given up.
 const GIVE_UP: Span = Span::secs(30);
+/// A pool that has lost its weight keeps its work for this long at most.
+const RETIRE: Span = Span::secs(10);
 /// Pools that nobody is connected to are probed again after this time.
 const PROBE_AGAIN: Span = Span::mins(30);
 /// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
@@ -201,6 +203,7 @@ impl Engine {
         let id = link.upstream();
         link.state = LinkState::Off;
         link.held = None;
+        link.retired_until = None;
         if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
             self.answer_lost(&mut upstream, now, out);
             out.push(Action::Close(Conn::Upstream(upstream.id)));
@@ -265,8 +268,20 @@ impl Engine {
         }
     }
 
-    pub(super) fn proven(&mut self, group: GroupId, _pool: PoolId, now: Time, out: &mut ActionBuf) {
+    /// A pool has stood long enough to be trusted, or has kept work without weight for long enough.
+    pub(super) fn proven(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
         self.place_group(group, SwitchReason::Return, now, out);
+        if !self.config.in_use(pool) {
+            self.close_retired(group, pool, now, out);
+        }
+    }
+
+    /// A pool has lost its weight: it keeps the work that it has for a moment, until another is ready for it.
+    pub(super) fn retire(&mut self, group: GroupId, pool: PoolId, now: Time) {
+        if let Some(link) = self.link(group, pool).filter(|l| l.state != LinkState::Off && l.retired_until.is_none()) {
+            link.retired_until = Some(now + RETIRE);
+            self.timers.set(TimerKind::LinkProven(group, pool), now + RETIRE);
+        }
     }
 
     fn silence(&self, pool: PoolId) -> Span {

@@ -32,6 +32,10 @@ enum Rank {
     Unproven,
     /// It does not answer, but its connection stands.
     Held,
+    /// It has lost its weight a moment ago, and still has the work that it had.
+    Retired,
+    /// The miner rolls version bits outside its mask: only what it does not roll can be accepted.
+    Unfit,
 }
 
 impl Engine {
@@ -110,15 +114,20 @@ impl Engine {
 
     fn rank(&self, miner: &Miner, pool: PoolId) -> Option<(Rank, UpstreamId)> {
         let group = miner.group?;
-        if !self.config.in_use(pool)
-            || miner.held_off.contains_key(&pool)
+        let link = self.groups.get(&group)?.links.get(pool.index())?;
+        let retired = !self.config.in_use(pool);
+        if retired && (miner.working_for() != Some(pool) || link.retired_until.is_none_or(|t| self.now >= t))
+            || miner.held_off.get(&pool).is_some_and(|why| *why != HeldOff::VersionMask)
             || miner.held_to.is_some_and(|only| only != pool)
         {
             return None;
         }
         let upstream = self.upstream_of(group, pool).filter(|u| u.has_work())?;
-        let link = self.groups.get(&group)?.links.get(pool.index())?;
-        let rank = if link.held.is_some() {
+        let rank = if miner.held_off.contains_key(&pool) {
+            Rank::Unfit
+        } else if retired {
+            Rank::Retired
+        } else if link.held.is_some() {
             Rank::Held
         } else if self.now < link.trusted_from {
             Rank::Unproven
@@ -154,7 +163,21 @@ impl Engine {
             };
             out.notice(Notice::PoolSwitched { who: miner.who(), from, to: pool, why });
         }
+        let group = miner.group;
         self.issue(id, true, JobReason::Switch, now, out);
+        if let (Some(group), Some(from)) = (group, from.filter(|from| !self.config.in_use(*from))) {
+            self.close_retired(group, from, now, out);
+        }
+    }
+
+    /// Closes the connection to a pool that has lost its weight, if none of the group works for it any more.
+    pub(super) fn close_retired(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
+        let works = |m: &MinerId| self.miners.get(m).is_some_and(|m| m.working_for() == Some(pool));
+        if self.groups.get(&group).is_some_and(|g| g.miners.iter().any(works)) {
+            return;
+        }
+        let who = self.first_miner(group).map(|m| m.who());
+        self.close_link(group, pool, who, CloseReason::NotNeeded, now, out);
     }
 
     /// No pool has work for the miner: what it has been given stays with it, but leads nowhere.
