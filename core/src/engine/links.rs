@@ -113,6 +113,7 @@ impl Engine {
             let reason = CloseReason::ProbeDone;
             out.notice(Notice::PoolClosed { upstream: id, pool: upstream.pool, who: None, reason });
             self.probe_ended(upstream.pool, true, now);
+            self.check_first_probes(now, out);
         }
     }
 
@@ -149,6 +150,7 @@ impl Engine {
             let failures = self.facts.get(pool.index()).map_or(0, |f| f.probe_failures);
             let retry = PROBE_RETRY.times(1 << failures.saturating_sub(1).min(8)).min(LONGEST_PROBE_RETRY);
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who: None, error, failures, retry });
+            self.check_first_probes(now, out);
             return;
         };
         self.answer_lost(&mut upstream, now, out);

@@ -55,6 +55,10 @@ impl Engine {
             return;
         }
         *self.addresses.entry(peer.ip()).or_default() += 1;
+        let mut miner = miner;
+        if self.awaits_first_probes() {
+            miner.stage = Stage::AwaitingProbes { held: alloc::vec::Vec::new() };
+        }
         self.miners.insert(id, miner);
         self.timers.set(TimerKind::MinerHandshake(id), now + HANDSHAKE);
     }
@@ -62,6 +66,39 @@ impl Engine {
     /// The connection is gone already.
     pub(super) fn miner_gone(&mut self, id: MinerId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
         self.remove_miner(id, reason, now, out);
+    }
+
+    /// Nothing is known yet of some pool in use, but its first probe is still under way.
+    fn awaits_first_probes(&self) -> bool {
+        self.first_probes_until.is_some()
+            && self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).any(|pool| {
+                self.facts
+                    .get(pool.index())
+                    .is_some_and(|f| f.probe_failures == 0 && (f.extranonce2_bytes.is_none() || f.mask.is_none()))
+            })
+    }
+
+    /// A probe has ended: if it was the last of the first ones, miners need not wait any more.
+    pub(super) fn check_first_probes(&mut self, now: Time, out: &mut ActionBuf) {
+        if self.first_probes_until.is_some() && !self.awaits_first_probes() {
+            self.first_probes_over(now, out);
+        }
+    }
+
+    /// The pools are known as far as they will be for now: miners that wait are heard.
+    pub(super) fn first_probes_over(&mut self, now: Time, out: &mut ActionBuf) {
+        self.first_probes_until = None;
+        self.timers.cancel(TimerKind::FirstProbes);
+        let waiting: alloc::vec::Vec<MinerId> =
+            self.miners.values().filter(|m| matches!(m.stage, Stage::AwaitingProbes { .. })).map(|m| m.id).collect();
+        for id in waiting {
+            let Some(miner) = self.miners.get_mut(&id) else { continue };
+            if let Stage::AwaitingProbes { held } = core::mem::replace(&mut miner.stage, Stage::Fresh)
+                && !held.is_empty()
+            {
+                self.miner_received(id, &held, now, out);
+            }
+        }
     }
 
     /// Takes a miner out of all tables. Its upstreams are closed behind what was written to them; the pools' answers to
@@ -153,7 +190,7 @@ impl Engine {
                 return self.close_miner(id, CloseReason::TlsProbe, now, out);
             }
         }
-        if let Stage::AwaitingPool { held, .. } = &mut miner.stage {
+        if let Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held } = &mut miner.stage {
             held.extend_from_slice(bytes);
             if held.len() > LONGEST_LINE {
                 self.close_miner(id, CloseReason::LineTooLong, now, out);
@@ -174,7 +211,7 @@ impl Engine {
             }
             match self.miners.get_mut(&id).map(|m| &mut m.stage) {
                 None => break,
-                Some(Stage::AwaitingPool { held, .. }) => {
+                Some(Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held }) => {
                     held.extend_from_slice(input);
                     break;
                 }
@@ -435,7 +472,7 @@ impl Engine {
         match miner.stage {
             Stage::Fresh => miner.stage = Stage::AuthorizedOnly,
             Stage::SubscribedOnly => self.ready(id, now, out),
-            Stage::AuthorizedOnly | Stage::AwaitingPool { .. } | Stage::Ready => {}
+            Stage::AwaitingProbes { .. } | Stage::AuthorizedOnly | Stage::AwaitingPool { .. } | Stage::Ready => {}
         }
     }
 
