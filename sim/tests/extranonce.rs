@@ -46,7 +46,7 @@ fn every_profile_between_every_two_pools() {
                 rig.pool_easy(A, "aabbccdd", a);
                 rig.pool_easy(B, "1122334455", b);
                 // A, B, A, B: the miner restarts its extranonce2 and its nonces each time.
-                for round in 1..=4 {
+                for round in 1..=4usize {
                     let (pool, size) = if round % 2 == 1 { (A, a) } else { (B, b) };
                     assert_eq!(rig.works_for(1), Some(pool), "{agent} {a} {b}");
                     for extranonce2 in [0, 0x1234] {
@@ -60,7 +60,7 @@ fn every_profile_between_every_two_pools() {
                         assert_eq!(rig.pool_accepts(pool), 1);
                         assert_eq!(code(&rig.miner_got(1)), 0);
                     }
-                    assert_eq!(rig.at(pool).shares.len(), 2 * (round + 1) / 2 * 2 / 2 + usize::from(round % 2 == 1) - 1);
+                    assert_eq!(rig.at(pool).shares.len(), 2 * round.div_ceil(2));
                     rig.wait(Span::secs(50));
                 }
                 assert!(rig.stays(1));
@@ -77,10 +77,11 @@ fn the_extranonce_is_constant_for_the_session() {
     rig.pool_easy(A, "aabbccdd", 8);
     rig.pool_easy(B, "11223344", 4);
     let before = rig.seen(1).extranonce1.clone();
-    rig.wait(Span::secs(1000));
+    rig.wait_lively(Span::secs(1000));
     assert!(!rig.log.contains("set_extranonce"));
     assert_eq!(rig.seen(1).extranonce1, before);
     assert!(rig.closed.is_empty(), "nobody was closed over {} jobs", rig.seen(1).jobs.len());
+    rig.miner_got(1);
     // It is told again what it was told, if it asks again.
     let again = rig.miner(1, r#"{"id":9,"method":"mining.subscribe","params":[]}"#);
     assert_eq!(methods(&again), ["reply"]);
@@ -303,10 +304,7 @@ fn fall_back_by_subscribing_again() {
     rig.pool_easy(own, "aabbccdd", if own == A { 2 } else { 8 });
     assert!(rig.share(1, Search::default()).is_empty());
     assert_eq!(rig.pool_accepts(own), 1);
-    for _ in 0..40 {
-        rig.pool(own, r#"{"id":7,"method":"mining.ping","params":[]}"#);
-        rig.wait(Span::secs(30));
-    }
+    rig.wait_lively(Span::secs(1200));
     assert!(rig.closed.contains(&Conn::Miner(MinerId(1))), "it has to come again for the other pool");
     rig.miner_connects(251);
     rig.miner(251, &format!(r#"{{"id":1,"method":"mining.subscribe","params":["{ASIC}"]}}"#));
@@ -357,7 +355,7 @@ fn fall_back_by_set_extranonce() {
 
 #[test]
 fn fall_back_by_set_extranonce_asked_for_after_authorize() {
-    let mut rig = probed(2, 8);
+    let mut rig = Rig::new(config(50, 50), &memory(2, 8));
     rig.miner_connects(1);
     rig.miner(1, &format!(r#"{{"id":1,"method":"mining.subscribe","params":["{ASIC}"]}}"#));
     rig.miner(1, r#"{"id":2,"method":"mining.authorize","params":["x.w","p"]}"#);

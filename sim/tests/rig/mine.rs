@@ -107,6 +107,7 @@ impl Rig {
 
     /// Submits a share; gives the lines that the miner is sent in the same step.
     pub(crate) fn submit(&mut self, miner: u64, found: &Found) -> Vec<String> {
+        self.miner_got(miner);
         self.miner(miner, &found.line("4"))
     }
 

@@ -313,6 +313,20 @@ impl Rig {
         self.step(Event::Tick);
     }
 
+    /// Lets time pass while both pools show now and then that they live.
+    pub(crate) fn wait_lively(&mut self, span: Span) {
+        let end = self.now + span;
+        while self.now < end {
+            self.wait(Span::secs(30).min(end.since(self.now)));
+            let mut all: Vec<UpstreamId> = self.upstreams.values().copied().collect();
+            all.retain(|u| !self.closed.contains(&Conn::Upstream(*u)));
+            for upstream in all {
+                let bytes = b"{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"\"]}\n";
+                self.step(Event::Received { conn: Conn::Upstream(upstream), bytes });
+            }
+        }
+    }
+
     pub(crate) fn command(&mut self, command: Command) {
         self.note(&format!("command {}", format!("{command:?}").split(['(', '{']).next().unwrap_or_default()));
         self.step(Event::Command(command));
