@@ -13,7 +13,7 @@ use dpmp_core::{
     Action, ActionBuf, Command, Config, Conn, Engine, Event, Memory, MinerId, Notice, PoolId, PoolMemory, Span, Time,
     UpstreamId,
 };
-use watch::Watch;
+use watch::{PoolSeen, Watch};
 
 /// Pool A and pool B.
 pub(crate) const A: PoolId = PoolId(0);
@@ -231,10 +231,10 @@ impl Rig {
         self.take(conn)
     }
 
-    /// Answers all submits that the newest connection of a pool was sent and nobody looked at; gives their number.
+    /// Answers all open submits of the newest connection of a pool; gives their number.
     /// `rest` is what follows the id: `"result":true,"error":null`.
     pub(crate) fn pool_answers(&mut self, pool: PoolId, rest: &str) -> usize {
-        let submits: Vec<_> = self.pool_got(pool).iter().filter_map(|l| id_of(l, "mining.submit")).collect();
+let submits = self.watch.pools.get(&self.upstream(pool)).map(PoolSeen::open_submits).unwrap_or_default();
         for id in &submits {
             self.pool(pool, &format!(r#"{{"id":{id},{rest}}}"#));
         }

@@ -257,6 +257,11 @@ impl MinerSeen {
 }
 
 impl PoolSeen {
+    /// Ids of submits without an answer.
+    pub(crate) fn open_submits(&self) -> Vec<u64> {
+        self.asked.iter().filter(|(_, method)| *method == "mining.submit").map(|(id, _)| *id).collect()
+    }
+
     fn extranonce(&mut self, extranonce1: &Value, size: &Value) {
         self.extranonce1 = extranonce1.as_str().and_then(hex::decode).unwrap_or_default();
         self.extranonce2_bytes = size.as_u64().unwrap_or(0) as usize;
