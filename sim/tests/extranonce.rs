@@ -54,7 +54,7 @@ fn every_profile_between_every_two_pools() {
                         assert!(rig.submit(1, &found).is_empty(), "{agent} {a} {b}: it goes to the pool");
                         // The same bytes in the same order.
                         let here = rig.seen(1).job().coinbase(&hex::decode(&found.extranonce2).unwrap());
-                        let there = rig.at(pool).jobs["1"].coinbase(&vec![0; usize::from(size)]);
+                        let there = rig.at(pool).jobs["1"][0].coinbase(&vec![0; usize::from(size)]);
                         assert_eq!(here.len(), there.len());
                         assert_eq!(rig.at(pool).shares.last(), Some(&found.header));
                         assert_eq!(rig.pool_accepts(pool), 1);

@@ -66,6 +66,16 @@ pub(crate) struct Rig {
     answer_probes: bool,
 }
 
+/// A failed test shows the end of its session.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines: Vec<&str> = self.log.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+        }
+    }
+}
+
 impl Rig {
     pub(crate) fn new(config: Config, memory: &Memory) -> Rig {
         let mut rig = Rig {

@@ -64,6 +64,8 @@ pub(crate) struct MinerSeen {
     pub(crate) last_line: Time,
     /// Requests without a reply: id and method.
     pub(crate) open: Vec<(String, String)>,
+    /// When a difficulty or a job was last sent.
+    last_told: Time,
     replied: bool,
     authorized: bool,
     understands_extranonce: bool,
@@ -79,7 +81,8 @@ pub(crate) struct PoolSeen {
     pub(crate) extranonce2_bytes: usize,
     pub(crate) mask: u32,
     pub(crate) user: String,
-    pub(crate) jobs: BTreeMap<String, Job>,
+    /// By id; a pool may use an id again.
+    pub(crate) jobs: BTreeMap<String, Vec<Job>>,
     pub(crate) shares: Vec<[u8; 80]>,
     asked: BTreeMap<u64, String>,
 }
@@ -119,7 +122,7 @@ impl Watch {
     pub(crate) fn to_miner(&mut self, now: Time, miner: MinerId, text: &str) {
         let line = read(text).unwrap_or_else(|| panic!("no JSON object: {text}"));
         let seen = self.miners.entry(miner).or_default();
-        let quiet = now.since(seen.last_line);
+        let quiet = now.since(seen.last_told);
         seen.last_line = now;
         assert!(text.len() < 16_000 && !text.contains("jsonrpc"), "{text}");
         let Some(method) = line["method"].as_str() else { return seen.reply(text, &line) };
@@ -128,6 +131,7 @@ impl Watch {
         let authorizing = seen.open.iter().any(|(_, method)| method == "mining.authorize");
         assert!(!authorizing, "a notification between authorize and its reply: {text}");
         let params = &line["params"];
+        seen.last_told = now;
         match method {
             "mining.set_difficulty" => {
                 let (_, literal) = text.split_once("\"params\":[").expect("params");
@@ -135,12 +139,14 @@ impl Watch {
                 let value: f64 = literal.parse().unwrap_or_else(|_| panic!("one number: {text}"));
                 assert!(value > 0.0 && !literal.contains(['e', 'E', '+', '-']), "{text}");
                 assert!(value < 1.0 || !literal.contains('.'), "an integer from 1 on: {text}");
-                if quiet < Span::secs(30) {
+                // After a silence it keeps the connection alive while no pool has work: it is not for a job.
+                let for_a_job = quiet < Span::secs(30);
+                if for_a_job {
                     assert!(!seen.difficulty_ahead, "two difficulties before a job: {text}");
                     assert_ne!(seen.difficulty.as_deref(), Some(literal), "an unchanged difficulty: {text}");
                 }
                 seen.difficulty = Some(literal.to_string());
-                seen.difficulty_ahead = true;
+                seen.difficulty_ahead = for_a_job;
             }
             "mining.notify" => {
                 assert_eq!(params.as_array().map(Vec::len), Some(9), "{text}");
@@ -172,7 +178,7 @@ impl Watch {
         match line["method"].as_str() {
             Some("mining.notify") => {
                 if let Some(job) = Job::read(params, &seen.extranonce1, seen.extranonce2_bytes) {
-                    seen.jobs.insert(job.id.clone(), job);
+                    seen.jobs.entry(job.id.clone()).or_default().push(job);
                 }
             }
             Some("mining.set_extranonce") => seen.extranonce(&params[0], &params[1]),
@@ -273,19 +279,23 @@ impl PoolSeen {
         let fields: Vec<&str> =
             params.as_array().expect("a list").iter().map(|p| p.as_str().expect("strings")).collect();
         assert_eq!(fields[0], self.user, "worker mismatch: {text}");
-        let job = self.jobs.get(fields[1]).unwrap_or_else(|| panic!("a job of another pool: {text}"));
+        let jobs = self.jobs.get(fields[1]).unwrap_or_else(|| panic!("a job of another pool: {text}"));
         for field in &fields[2..] {
             assert!(field.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{text}");
         }
-        assert_eq!(fields[2].len(), 2 * job.extranonce2_bytes, "extranonce2 of another size: {text}");
+        let of_size = |job: &&Job| fields[2].len() == 2 * job.extranonce2_bytes;
+        assert!(jobs.iter().any(|job| of_size(&job)), "extranonce2 of another size: {text}");
         assert!(fields[3].len() == 8 && fields[4].len() == 8, "{text}");
         assert_eq!(fields.len(), if self.mask == 0 { 5 } else { 6 }, "version bits with mask {:08x}: {text}", self.mask);
         let bits = fields.get(5).map_or(0, |bits| hex::number(bits).expect("hex"));
         assert_eq!(bits & !self.mask, 0, "bits outside the mask {:08x}: {text}", self.mask);
-        let version = job.version & !self.mask | bits;
         let number = |i: usize| hex::number(fields[i]).expect("hex");
-        let header = job.header(&hex::decode(fields[2]).expect("hex"), number(3), number(4), version).bytes();
-        assert!(hashed.contains(&header), "a header that no miner hashed: {text}");
+        let extranonce2 = hex::decode(fields[2]).expect("hex");
+        let header = |job: &Job| {
+            job.header(&extranonce2, number(3), number(4), job.version & !self.mask | bits).bytes()
+        };
+        let header = jobs.iter().rev().filter(of_size).map(header).find(|header| hashed.contains(header));
+        let header = header.unwrap_or_else(|| panic!("a header that no miner hashed: {text}"));
         assert!(!self.shares.contains(&header), "the same share twice: {text}");
         self.shares.push(header);
     }
