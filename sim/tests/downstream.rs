@@ -24,7 +24,9 @@ fn the_subscribe_reply_is_the_first_line_and_comes_at_once() {
     let reply = rig.miner(1, SUBSCRIBE);
     assert_eq!(
         reply,
-        [r#"{"id":1,"result":[[["mining.set_difficulty","00000001"],["mining.notify","00000001"]],"01",3],"error":null}"#]
+        [
+            r#"{"id":1,"result":[[["mining.set_difficulty","00000001"],["mining.notify","00000001"]],"01",3],"error":null}"#
+        ]
     );
 }
 
@@ -199,7 +201,9 @@ fn odd_requests_are_answered() {
         assert_eq!(code(&got) == 0, good, "{line} {got:?}");
     }
     // A response to something that we never asked, blank lines and garbage: nothing, and it stays.
-    for bytes in ["{\"id\":4,\"result\":true,\"error\":null}\n", "\n\r\n   \n", "garbage\n", "17\n", "\u{1}\u{2}\n", "{}\n"] {
+    for bytes in
+        ["{\"id\":4,\"result\":true,\"error\":null}\n", "\n\r\n   \n", "garbage\n", "17\n", "\u{1}\u{2}\n", "{}\n"]
+    {
         assert!(rig.miner_bytes(1, bytes.as_bytes()).is_empty(), "{bytes:?}");
     }
     assert!(rig.miner_bytes(1, b"\xff\xfe{\"id\n").is_empty(), "not even UTF-8");
@@ -280,7 +284,8 @@ fn configure_answers_every_extension() {
     };
     let reply = ask(r#"[["version-rolling"],{"version-rolling.mask":"00ffe000","version-rolling.min-bit-count":2}]"#);
     assert_eq!(reply, r#"{"id":1,"result":{"version-rolling":true,"version-rolling.mask":"00ffe000"},"error":null}"#);
-    let reply = ask(r#"[["minimum-difficulty","subscribe-extranonce","info","unheard-of"],{"minimum-difficulty.value":2048}]"#);
+    let reply =
+        ask(r#"[["minimum-difficulty","subscribe-extranonce","info","unheard-of"],{"minimum-difficulty.value":2048}]"#);
     assert!(reply.contains(r#""minimum-difficulty":"#) && reply.contains(r#""subscribe-extranonce":true"#), "{reply}");
     assert!(!reply.contains("version-rolling"), "not asked for: {reply}");
     assert_eq!(ask("[]"), r#"{"id":1,"result":{},"error":null}"#);

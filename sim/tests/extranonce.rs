@@ -71,6 +71,23 @@ fn every_profile_between_every_two_pools() {
 }
 
 #[test]
+fn pools_with_more_bytes_than_usual() {
+    for agent in [ASIC, AVALON, FLEXIBLE, OLD_BITAXE, LEAF, NERD] {
+        for (a, b) in [(16, 4), (6, 12), (7, 16)] {
+            let mut rig = Rig::new(config(50, 50), &memory(a, b));
+            rig.miner_ready(1, agent);
+            rig.pool_easy(A, "", a);
+            rig.pool_easy(B, &"ab".repeat(32), b);
+            for pool in [A, B, A, B] {
+                assert!(rig.share(1, Search::default()).is_empty(), "{agent} {a} {b}");
+                assert_eq!(rig.pool_accepts(pool), 1);
+                rig.wait(Span::secs(50));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_extranonce_is_constant_for_the_session() {
     let mut rig = Rig::new(config(50, 50), &memory(8, 4));
     rig.miner_ready(1, ASIC);
@@ -146,7 +163,8 @@ fn the_agent_chooses_the_profile() {
         assert_eq!(told(&rig, 1), sizes, "{agent}");
     }
     // With 3 bytes the table differs again.
-    for (agent, sizes) in [("cgminer/4.10.0", (1, 2)), ("Avalon Q", (0, 3)), ("cpuminer/2.5.1", (0, 3)), (NERD, (1, 2))] {
+    for (agent, sizes) in [("cgminer/4.10.0", (1, 2)), ("Avalon Q", (0, 3)), ("cpuminer/2.5.1", (0, 3)), (NERD, (1, 2))]
+    {
         let mut rig = Rig::new(config(50, 50), &memory(3, 8));
         rig.miner_ready(1, agent);
         assert_eq!(told(&rig, 1), sizes, "{agent}");
@@ -263,10 +281,7 @@ fn too_few_bytes_and_no_set_extranonce() {
     let own = *rig.upstreams.keys().next().unwrap();
     rig.pool_easy(own, "aabbccdd", 8);
     assert_eq!(told(&rig, 1), (4, 8));
-    assert_eq!(
-        methods(&rig.miner_got(1)),
-        ["reply", "reply", "mining.set_difficulty", "mining.notify"]
-    );
+    assert_eq!(methods(&rig.miner_got(1)), ["reply", "reply", "mining.set_difficulty", "mining.notify"]);
     assert!(rig.share(1, Search::default()).is_empty());
     assert_eq!(rig.pool_accepts(own), 1);
     // It is never sent another pool's work on this connection.
@@ -332,6 +347,7 @@ fn switches_by_set_extranonce(mut rig: Rig) {
         let on = rig.works_for(1).unwrap();
         assert!(rig.share(1, Search::default()).is_empty());
         assert_eq!(rig.pool_accepts(on), 1);
+        let late = rig.mine(1, Search { extranonce2: 1, ..Search::default() });
         rig.miner_got(1);
         while rig.works_for(1) == Some(on) {
             rig.wait(Span::secs(5));
@@ -339,6 +355,8 @@ fn switches_by_set_extranonce(mut rig: Rig) {
         let sent = methods(&rig.miner_got(1));
         assert!(sent.ends_with(&["mining.set_extranonce".into(), "mining.notify".into()]), "{sent:?}");
         assert!(rig.seen(1).job().clean);
+        assert!(rig.submit(1, &late).is_empty(), "a late one, in the old extranonce");
+        assert_eq!(rig.pool_accepts(on), 1);
     }
     assert!(rig.stays(1));
 }
@@ -412,7 +430,10 @@ fn in_the_fall_back_a_pool_that_refuses_the_first_connection_gives_way() {
     let own = *rig.upstreams.keys().next().unwrap();
     let (other, size) = if own == A { (B, 8) } else { (A, 2) };
     rig.pool_fails(own);
-    assert!(rig.upstreams.contains_key(&other), "the reply to subscribe is waited for: the other pool is asked at once");
+    assert!(
+        rig.upstreams.contains_key(&other),
+        "the reply to subscribe is waited for: the other pool is asked at once"
+    );
     rig.pool_connects(other);
     for line in rig.pool_got(other) {
         rig.answer(other, &line, "1122", size);

@@ -377,11 +377,17 @@ fn reconnect_only_to_the_configured_address() {
         let mut rig = two();
         let old = rig.upstream(A);
         rig.pool(A, &format!(r#"{{"id":null,"method":"client.reconnect","params":{params}}}"#));
-        let told = rig.notices.iter().any(|n| matches!(n, Notice::PoolReconnectAsked { obeyed: o, .. } if *o == obeyed));
+        let told =
+            rig.notices.iter().any(|n| matches!(n, Notice::PoolReconnectAsked { obeyed: o, .. } if *o == obeyed));
         assert!(told, "it is logged either way: {params}");
         assert_eq!(rig.closed.contains(&Conn::Upstream(old)), obeyed, "{params}");
         rig.wait_lively(Span::secs(20));
-        assert!(rig.log.lines().filter(|l| l.contains(" connect ")).all(|l| l.ends_with("-a:3333") || l.ends_with("-b:3333")));
+        assert!(
+            rig.log
+                .lines()
+                .filter(|l| l.contains(" connect "))
+                .all(|l| l.ends_with("-a:3333") || l.ends_with("-b:3333"))
+        );
         assert!(rig.stays(1) && !rig.log.lines().any(|l| l.contains("miner 1 <") && l.contains("client.reconnect")));
     }
 }
@@ -415,7 +421,10 @@ fn probes_learn_the_sizes_and_the_masks() {
     for (pool, size) in [(A, 8), (B, 3)] {
         rig.pool_connects(pool);
         let asked = rig.pool_got(pool);
-        assert!(asked.iter().any(|l| l.contains("mining.configure")) && asked.iter().any(|l| l.contains("mining.subscribe")));
+        assert!(
+            asked.iter().any(|l| l.contains("mining.configure"))
+                && asked.iter().any(|l| l.contains("mining.subscribe"))
+        );
         for line in asked {
             rig.answer(pool, &line, "aabb", size);
         }

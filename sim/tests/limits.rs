@@ -268,6 +268,27 @@ fn a_job_too_long_for_the_miner_keeps_it_on_the_other_pool() {
 }
 
 #[test]
+fn a_coinbase_longer_than_the_firmware_bears_is_said_once() {
+    for (agent, bytes, warned) in [
+        ("Antminer S19/bmminer", 600, false),
+        ("Antminer S19/bmminer", 800, true),
+        ("bosminer-plus-tuner 0.9", 2_300, true),
+        ("whatsminer v1", 6_600, true),
+        ("bitaxe/BM1370/v2.8.0", 6_600, true),
+        ("bitaxe/BM1370/v2.8.0", 2_300, false),
+    ] {
+        let mut rig = Rig::new(config(50, 50), &memory(8, 4));
+        rig.miner_ready(1, agent);
+        rig.pool_easy(A, "aabbccdd", 8);
+        rig.pool(A, &long_job("2", bytes));
+        rig.pool(A, &long_job("3", bytes));
+        assert_eq!(rig.works_for(1), Some(A), "it is told, not decided");
+        let said = rig.notices.iter().filter(|n| format!("{n:?}").contains("CoinbaseTooLong")).count();
+        assert_eq!(said, usize::from(warned), "{agent} {bytes}");
+    }
+}
+
+#[test]
 fn stale_ids_miss() {
     let mut rig = ready();
     let before = rig.log.clone();

@@ -57,7 +57,12 @@ fn any_cut_gives_the_same_messages() {
     let whole = session(usize::MAX);
     for cut in [1, 2, 3, 7, 64, 1000] {
         let other = session(cut);
-        assert!(other.log == whole.log, "cut into {cut}: {} lines and {}", other.log.lines().count(), whole.log.lines().count());
+        assert!(
+            other.log == whole.log,
+            "cut into {cut}: {} lines and {}",
+            other.log.lines().count(),
+            whole.log.lines().count()
+        );
     }
 }
 
@@ -113,20 +118,90 @@ fn checkpoints_of_another_version_or_damaged() {
     }
 }
 
+/// Bytes of peers, one or a few of them changed, never panic the engine.
+#[test]
+fn mutated_lines_never_panic() {
+    let lines = session(usize::MAX);
+    let said: Vec<(Conn, String)> = lines
+        .log
+        .lines()
+        .filter_map(|line| {
+            let (who, line) = line.split_once(" > ")?;
+            let conn = match who.contains("miner") {
+                true => Conn::Miner(MinerId(1)),
+                false => Conn::Upstream(dpmp_core::UpstreamId(if who.contains("pool A") { 3 } else { 4 })),
+            };
+            Some((conn, line.to_string()))
+        })
+        .collect();
+    let mut rng = Rng::new(1, "mutate");
+    let mut out = dpmp_core::ActionBuf::new();
+    for _ in 0..300 {
+        // The rig's own set-up, then the session's lines with damage, on a bare engine.
+        let mut engine = Engine::new(config(50, 50), &memory(8, 4), 7);
+        let mut now = dpmp_core::Time::ZERO;
+        engine.step(now, Event::Tick, &mut out);
+        for id in 1..=2 {
+            let upstream = dpmp_core::UpstreamId(id);
+            engine.step(now, Event::ConnectFailed { upstream, reason: "refused" }, &mut out);
+        }
+        let peer = "192.0.2.1:4000".parse().expect("an address");
+        engine.step(now, Event::MinerAccepted { miner: MinerId(1), peer }, &mut out);
+        for (conn, line) in &said {
+            now += Span::millis(rng.below(2_000));
+            for id in 3..=4 {
+                engine.step(now, Event::Connected { upstream: dpmp_core::UpstreamId(id) }, &mut out);
+            }
+            let mut bytes = format!("{line}\n").into_bytes();
+            if rng.chance(0.15) {
+                for _ in 0..=rng.below(3) {
+                    let at = rng.below(bytes.len().max(1) as u64) as usize;
+                    if bytes.is_empty() {
+                        bytes.push(b'x');
+                    }
+                    match rng.below(4) {
+                        0 => bytes[at] = rng.next() as u8,
+                        1 => drop(bytes.remove(at)),
+                        2 => bytes.insert(at, b"0123456789abcdef\"\\[]{},:.-e\n"[rng.below(28) as usize]),
+                        _ => bytes.truncate(at + 1),
+                    }
+                }
+            }
+            engine.step(now, Event::Received { conn: *conn, bytes: &bytes }, &mut out);
+            assert!(engine.poll_timeout().is_none_or(|(t, _)| t > now));
+            out.clear();
+        }
+    }
+}
+
 /// One random thing that a peer or an operator can do.
 fn anything(rig: &mut Rig, rng: &mut Rng, next_miner: &mut u64) {
     let pool = if rng.chance(0.5) { A } else { B };
     let miner = 1 + rng.below(*next_miner);
+    let open = rig.open_upstreams(pool);
+    if !open.is_empty() {
+        rig.upstreams.insert(pool, open[rng.below(open.len() as u64) as usize]);
+    }
     let there = rig.stays(miner);
     let jobs = rig.watch.miners.get(&MinerId(miner)).map_or(0, |seen| seen.jobs.len());
-    let connected = rig.upstreams.contains_key(&pool)
-        && !rig.closed.contains(&Conn::Upstream(rig.upstream(pool)));
+    let connected = rig.upstreams.contains_key(&pool) && !rig.closed.contains(&Conn::Upstream(rig.upstream(pool)));
     match rng.below(20) {
         0 if *next_miner < 12 => {
             *next_miner += 1;
-            let agents = ["cgminer/4.11.1", "NerdMinerV2", "bitaxe/2.4.1", "LeafMiner", "mystery", "Avalon Q", "cpuminer/2.5"];
+            let agents =
+                ["cgminer/4.11.1", "NerdMinerV2", "bitaxe/2.4.1", "LeafMiner", "mystery", "Avalon Q", "cpuminer/2.5"];
             let agent = agents[rng.below(agents.len() as u64) as usize];
             rig.miner_ready(*next_miner, agent);
+            if rng.chance(0.5) {
+                let mask = ["ffffffff", "00ffe000"][rng.below(2) as usize];
+                let params = format!(r#"[["version-rolling"],{{"version-rolling.mask":"{mask}"}}]"#);
+                rig.miner(*next_miner, &format!(r#"{{"id":8,"method":"mining.configure","params":{params}}}"#));
+            }
+            for pool in [A, B] {
+                if rig.upstreams.contains_key(&pool) && rng.chance(0.8) {
+                    rig.pool_easy(pool, "aabb", [4, 8][rng.below(2) as usize]);
+                }
+            }
         }
         1 if there => rig.step(Event::Closed { conn: Conn::Miner(MinerId(miner)), reason: "eof" }),
         2 if connected => rig.pool_closes(pool),
@@ -148,7 +223,9 @@ fn anything(rig: &mut Rig, rng: &mut Rng, next_miner: &mut u64) {
         11..=14 if there && jobs > 0 => {
             let at = rng.below(jobs as u64) as usize;
             let job = rig.seen(miner).jobs[at].id.clone();
-            let search = Search { job: Some(job), extranonce2: rng.below(0x1_0000), ..Search::default() };
+            let mask = rig.seen(miner).mask;
+            let rolled = (mask != 0).then(|| (mask, rng.next() as u32 & mask));
+            let search = Search { job: Some(job), extranonce2: rng.below(0x1_0000), rolled, ..Search::default() };
             rig.share(miner, search);
         }
         15 if there => {
@@ -172,6 +249,7 @@ fn anything(rig: &mut Rig, rng: &mut Rng, next_miner: &mut u64) {
 #[test]
 fn a_thousand_random_sessions_break_no_rule() {
     let first = std::env::var("SEED").ok().and_then(|s| s.parse().ok());
+    let mut forwarded = 0;
     for seed in first.map_or(0..1000, |seed: u64| seed..seed + 1) {
         let mut rng = Rng::new(seed, "anything");
         let mut rig = Rig::new(config(50, 50), &memory(8, 4));
@@ -182,11 +260,68 @@ fn a_thousand_random_sessions_break_no_rule() {
         // Whatever happened, every submit of a miner that is still there is answered in the end.
         rig.wait(Span::secs(31));
         for miner in rig.engine.miners().map(|m| m.miner).collect::<Vec<_>>() {
-            let open = rig.watch.miners.get(&miner).map_or(0, |s| s.open.iter().filter(|o| o.1 == "mining.submit").count());
+            let open =
+                rig.watch.miners.get(&miner).map_or(0, |s| s.open.iter().filter(|o| o.1 == "mining.submit").count());
             assert_eq!(open, 0, "seed {seed}: {}", rig.log);
         }
         rig.command(Command::Drain);
         rig.wait(Span::secs(2));
         assert!(rig.drained && rig.engine.poll_timeout().is_none(), "seed {seed}");
+        forwarded += rig.watch.pools.values().map(|p| p.shares.len()).sum::<usize>();
+    }
+    assert!(first.is_some() || forwarded > 2_000, "only {forwarded} shares reached a pool");
+}
+
+/// I5: while a pool can be worked for, a ready miner works for one; and it has just one current job, of that pool.
+#[test]
+fn a_miner_has_work_whenever_a_pool_does() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed, "work");
+        let mut config = config(50, 50);
+        config.scheduler.failover = rng.chance(0.3).then_some(B);
+        let mut rig = Rig::new(config, &memory(8, 4));
+        rig.miner_ready(1, "cpuminer/2.5.1");
+        for _ in 0..80 {
+            let pool = if rng.chance(0.5) { A } else { B };
+            let connected = rig.upstreams.contains_key(&pool);
+            match rng.below(10) {
+                0 if connected => rig.pool_closes(pool),
+                1 if connected => rig.pool_fails(pool),
+                2..=4 if connected => rig.pool_easy(pool, "aabb", if pool == A { 8 } else { 4 }),
+                5 if connected => {
+                    rig.pool(pool, &notify(&rng.below(9).to_string(), rng.chance(0.5)));
+                }
+                6 if rig.works_for(1).is_some() => {
+                    rig.share(1, Search { extranonce2: rng.below(9999), ..Search::default() });
+                }
+                7 if connected => {
+                    rig.pool_accepts(pool);
+                }
+                8 => {
+                    let a = 500_000 * rng.below(3) as u32;
+                    rig.command(Command::SetWeights(vec![a, 1_000_000 - a]));
+                }
+                _ => {
+                    if rng.chance(0.5) {
+                        rig.wait(Span::millis(rng.below(60_000)));
+                    } else {
+                        rig.wait_lively(Span::millis(rng.below(60_000)));
+                    }
+                }
+            }
+            let usable: Vec<_> = rig.engine.pools().filter(|p| p.usable > 0).map(|p| p.pool).collect();
+            match rig.works_for(1) {
+                Some(pool) => {
+                    assert!(usable.contains(&pool), "seed {seed}");
+                    let size = if pool == A { 8 } else { 4 };
+                    let at = rig.at(pool);
+                    assert_eq!(at.extranonce2_bytes, size);
+                }
+                None => assert!(usable.is_empty(), "seed {seed}: idle though {usable:?} has work"),
+            }
+            assert!(rig.stays(1) && !rig.closed.contains(&Conn::Miner(MinerId(1))), "seed {seed}");
+            let silent = rig.now.since(rig.seen(1).last_line);
+            assert!(silent <= Span::secs(45), "seed {seed}: silent for {silent:?}");
+        }
     }
 }

@@ -281,8 +281,7 @@ fn every_shape_of_a_verdict_becomes_one_reply() {
 fn late_shares_go_to_the_pool_that_owns_the_job() {
     let mut rig = mining();
     // Found on A just before the switch, submitted after it, with the same pool job ids on both sides.
-    let late: Vec<Found> =
-        (0..10).map(|n| rig.mine(1, Search { extranonce2: n, ..Search::default() })).collect();
+    let late: Vec<Found> = (0..10).map(|n| rig.mine(1, Search { extranonce2: n, ..Search::default() })).collect();
     rig.wait(Span::secs(50));
     assert_eq!(rig.works_for(1), Some(B));
     rig.miner_got(1);
@@ -309,7 +308,10 @@ fn old_ids_live_on_over_clean_jobs() {
     for n in 2..100 {
         rig.pool(A, &notify(&n.to_string(), true));
     }
-    assert!(rig.share(1, Search { job: Some(first), ..Search::default() }).is_empty(), "the pool decides what is stale");
+    assert!(
+        rig.share(1, Search { job: Some(first), ..Search::default() }).is_empty(),
+        "the pool decides what is stale"
+    );
     assert_eq!(rig.pool_answers(A, r#""result":null,"error":[21,"stale",null]"#), 1);
     assert_eq!(code(&rig.miner_got(1)), 21);
 }

@@ -16,7 +16,9 @@ fn masks(a: u32, b: u32) -> Memory {
 }
 
 fn configure(mask: &str) -> String {
-    format!(r#"{{"id":3,"method":"mining.configure","params":[["version-rolling"],{{"version-rolling.mask":"{mask}"}}]}}"#)
+    format!(
+        r#"{{"id":3,"method":"mining.configure","params":[["version-rolling"],{{"version-rolling.mask":"{mask}"}}]}}"#
+    )
 }
 
 /// A miner with this agent that asks for this mask first.
@@ -76,7 +78,9 @@ fn the_intersection_is_told() {
         match told {
             Some(mask) => assert_eq!(
                 reply,
-                format!(r#"{{"id":3,"result":{{"version-rolling":true,"version-rolling.mask":"{mask}"}},"error":null}}"#)
+                format!(
+                    r#"{{"id":3,"result":{{"version-rolling":true,"version-rolling.mask":"{mask}"}},"error":null}}"#
+                )
             ),
             None => {
                 assert_eq!(reply, r#"{"id":3,"result":{"version-rolling":false},"error":null}"#);
@@ -300,11 +304,27 @@ fn configure_after_the_pools_are_there() {
     for on in [A, B] {
         let asked = rig.pool_got(on);
         let id = asked.iter().find_map(|l| rig::id_of(l, "mining.configure")).expect("both are asked now");
-        rig.pool(on, &format!(r#"{{"id":{id},"result":{{"version-rolling":true,"version-rolling.mask":"1fffe000"}},"error":null}}"#));
+        rig.pool(
+            on,
+            &format!(
+                r#"{{"id":{id},"result":{{"version-rolling":true,"version-rolling.mask":"1fffe000"}},"error":null}}"#
+            ),
+        );
     }
     assert_eq!(rig.works_for(1), Some(A));
     assert!(rig.share(1, Search { rolled: Some((BIP_320, 0x2000)), ..Search::default() }).is_empty());
     assert_eq!(rig.pool_accepts(A), 1);
+}
+
+#[test]
+fn a_share_while_configure_is_on_its_way() {
+    // Whatever the pool will grant, it is within BIP 320: no other bit of the job's version may stand in the sixth param.
+    let mut rig = Rig::new(config(50, 50), &masks(BIP_320, BIP_320));
+    rig.miner_ready(1, "cgminer/4.11.1");
+    pool(&mut rig, A, BIP_320, 8);
+    rig.miner(1, &configure("ffffffff"));
+    assert!(rig.share(1, Search::default()).is_empty());
+    assert_eq!(rig.at(A).shares.len(), 1);
 }
 
 #[test]

@@ -215,6 +215,12 @@ impl Rig {
         self.upstreams[&pool]
     }
 
+    /// All connections to a pool that the proxy asked for and did not close.
+    pub(crate) fn open_upstreams(&self, pool: PoolId) -> Vec<UpstreamId> {
+        let of_pool = self.pools.iter().filter(|(_, p)| **p == pool).map(|(id, _)| *id);
+        of_pool.filter(|id| !self.closed.contains(&Conn::Upstream(*id))).collect()
+    }
+
     /// The newest connection to a pool stands.
     pub(crate) fn pool_connects(&mut self, pool: PoolId) {
         let upstream = self.upstream(pool);
@@ -244,7 +250,7 @@ impl Rig {
     /// Answers all open submits of the newest connection of a pool; gives their number.
     /// `rest` is what follows the id: `"result":true,"error":null`.
     pub(crate) fn pool_answers(&mut self, pool: PoolId, rest: &str) -> usize {
-let submits = self.watch.pools.get(&self.upstream(pool)).map(PoolSeen::open_submits).unwrap_or_default();
+        let submits = self.watch.pools.get(&self.upstream(pool)).map(PoolSeen::open_submits).unwrap_or_default();
         for id in &submits {
             self.pool(pool, &format!(r#"{{"id":{id},{rest}}}"#));
         }
