@@ -59,7 +59,7 @@ fn any_order_of_the_handshake() {
 fn all_in_one_segment() {
     let mut rig = fresh();
     for line in [CONFIGURE, SUBSCRIBE, AUTHORIZE] {
-        rig.watch.from_miner(MinerId(1), line);
+        rig.watch.miner_said(MinerId(1), line);
     }
     let got = rig.miner_bytes(1, format!("{CONFIGURE}\n{SUBSCRIBE}\r\n\n{AUTHORIZE}\n").as_bytes());
     assert_eq!(methods(&got), ["reply"; 3]);
@@ -86,7 +86,7 @@ fn ids_keep_their_type() {
         }
     }
     let mut rig = fresh();
-    rig.watch.from_miner(MinerId(1), r#"{"method":"mining.subscribe","params":[]}"#);
+    rig.watch.miner_said(MinerId(1), r#"{"method":"mining.subscribe","params":[]}"#);
     let got = rig.miner_bytes(1, b"{\"method\":\"mining.subscribe\",\"params\":[]}\n");
     assert!(got[0].starts_with(r#"{"id":null,"#), "no id at all: {got:?}");
 }

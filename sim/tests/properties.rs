@@ -78,7 +78,7 @@ fn lines_joined_in_one_chunk_give_the_same_messages() {
         let mut rig = Rig::new(config(50, 50), &memory(8, 4));
         rig.miner_connects(1);
         for line in lines {
-            rig.watch.from_miner(MinerId(1), line);
+            rig.watch.miner_said(MinerId(1), line);
         }
         if joined {
             return rig.miner_bytes(1, (lines.join("\n") + "\n").as_bytes());

@@ -379,3 +379,30 @@ fn a_rolled_ntime_is_passed_on() {
     assert_eq!(code(&rig.submit(1, &other)), 23, "not a duplicate, but no share either");
     assert_eq!(rig.pool_accepts(A), 1);
 }
+
+#[test]
+fn what_pools_write_in_odd_ways_is_sanitised() {
+    let mut rig = mining();
+    let odd = notify("2", true)
+        .replace("01000000aa32", "01000000AA32")
+        .replace("1d00ffff", "1D00FFFF")
+        .replace("\"20000000\"", "\"0x20000000\"")
+        .replace(',', " ,\t");
+    rig.pool(A, &odd);
+    let line = rig.miner_got(1).pop().unwrap();
+    assert!(!line.contains([' ', '\t']) && !line.contains("0x") && line.contains("\"01000000aa32"), "{line}");
+    assert!(rig.share(1, Search::default()).is_empty());
+    // Job ids of any form go back as they came: DATUM's are long, others hold what JSON must escape.
+    for (n, id) in (1..).zip(["0123456789abcdef-0123", "\\\"quote\\\\", "\\u00e9"]) {
+        rig.pool(A, &notify("3", false).replace("[\"3\"", &format!("[\"{id}\"")));
+        assert!(rig.share(1, Search { extranonce2: n, ..Search::default() }).is_empty(), "{id}");
+    }
+    assert_eq!(rig.pool_accepts(A), 4);
+    // A job that cannot be used is not sent, and the last good one goes on.
+    rig.miner_got(1);
+    for (field, bad) in [("1d00ffff", "xyz"), ("20000000", ""), ("65000000", "1650000000"), ("bb00000000", "b")] {
+        rig.pool(A, &notify("9", true).replace(&format!("\"{field}\""), &format!("\"{bad}\"")));
+    }
+    assert!(rig.miner_got(1).is_empty());
+    assert!(rig.share(1, Search { extranonce2: 9, ..Search::default() }).is_empty());
+}

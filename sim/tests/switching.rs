@@ -3,8 +3,9 @@
 
 mod rig;
 
+use dpmp_core::config::{Address, PoolConfig};
 use dpmp_core::notice::SwitchReason;
-use dpmp_core::{Command, Notice, Span};
+use dpmp_core::{Command, Config, Notice, PoolId, Span};
 use rig::mine::{Found, Search};
 use rig::watch::crc16;
 use rig::{A, B, Rig, config, memory, methods, notify};
@@ -148,16 +149,66 @@ fn weights_divide_the_time() {
         rig.pool_easy(A, "aabbccdd", 8);
         rig.pool_easy(B, "11223344", 4);
         let mut on_b = 0u32;
-        let total = 36_000;
+        let total = 7_200;
         for _ in 0..total {
-            if rig.engine.poll_timeout().is_some() {
-                rig.wait_lively(Span::secs(1));
-            }
+            rig.wait_lively(Span::secs(5));
             on_b += u32::from(rig.works_for(1) == Some(B));
         }
         let share = f64::from(on_b) / f64::from(total) * 100.0;
         assert!((share - f64::from(b)).abs() < 0.7, "{a}:{b} gave {share:.2} %");
     }
+}
+
+/// A third pool, C, at this address.
+fn three(weights: [u32; 3]) -> Config {
+    let mut config = config(50, 50);
+    let mut pool = PoolConfig::new("C");
+    pool.address = Address { host: "pool-c".to_string(), port: 3333 };
+    pool.wallet = "walletC".to_string();
+    config.pools.push(pool);
+    config.scheduler.weights = weights.iter().map(|w| w * 10_000).collect();
+    config
+}
+
+#[test]
+fn a_third_pool_just_works() {
+    const C: PoolId = PoolId(2);
+    let mut rig = Rig::new(three([50, 30, 20]), &memory(8, 4));
+    rig.miner_ready(1, "cgminer/4.11.1");
+    rig.pool_easy(A, "aabbccdd", 8);
+    rig.pool_easy(B, "11223344", 4);
+    rig.pool_easy(C, "55", 5);
+    let mut on = [0u32; 3];
+    for n in 0..3_600 {
+        rig.wait_lively(Span::secs(5));
+        let pool = rig.works_for(1).unwrap();
+        on[pool.index()] += 1;
+        if n % 20 == 0 {
+            assert!(rig.share(1, Search { extranonce2: n, ..Search::default() }).is_empty());
+            assert_eq!(rig.pool_accepts(pool), 1);
+        }
+    }
+    for (part, want) in on.iter().zip([1800, 1080, 720]) {
+        assert!(part.abs_diff(want) < 30, "{on:?}");
+    }
+    rig.pool_closes(A);
+    assert!(rig.works_for(1).is_some_and(|pool| pool != A));
+    // The operator takes C, then B out of the file.
+    rig.command(Command::SetConfig(Box::new(config(50, 50))));
+    assert_eq!(rig.works_for(1), Some(B), "the only one left with work");
+    assert!(rig.stays(1));
+    let mut one = config(50, 50);
+    one.pools.pop();
+    one.scheduler.weights = vec![1_000_000];
+    rig.command(Command::SetConfig(Box::new(one)));
+    assert_eq!(rig.works_for(1), None, "A is not back yet");
+    let old = rig.upstream(A);
+    while rig.upstream(A) == old {
+        rig.wait(Span::secs(1));
+    }
+    rig.pool_easy(A, "cafe", 8);
+    assert_eq!(rig.works_for(1), Some(A));
+    assert!(rig.stays(1));
 }
 
 #[test]

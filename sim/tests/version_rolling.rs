@@ -36,12 +36,12 @@ fn pool(rig: &mut Rig, pool: PoolId, mask: u32, size: u8) {
     let mut asked = rig.pool_got(pool);
     while !asked.is_empty() {
         for line in std::mem::take(&mut asked) {
-            let request: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let request: serde_json::Value = serde_json::from_str(&line).expect("JSON");
             let result = match request["method"].as_str() {
                 Some("mining.configure") if mask == 0 => r#"{"version-rolling":false}"#.to_string(),
                 Some("mining.configure") => {
-                    let text = request["params"][1]["version-rolling.mask"].as_str().unwrap();
-                    let wanted = u32::from_str_radix(text, 16).unwrap();
+                    let text = request["params"][1]["version-rolling.mask"].as_str().expect("a mask");
+                    let wanted = u32::from_str_radix(text, 16).expect("hex");
                     format!(r#"{{"version-rolling":true,"version-rolling.mask":"{:08x}"}}"#, wanted & mask)
                 }
                 Some("mining.subscribe") => format!(r#"[[["mining.notify","s"]],"a{}b{}",{size}]"#, pool.0, pool.0),

@@ -137,8 +137,8 @@ impl Rig {
                         assert_eq!(out.bytes(bytes), plain.bytes(other), "restored, it sends something else");
                     }
                     match conn {
-                        Conn::Miner(miner) => self.watch.to_miner(self.now, *miner, text),
-                        Conn::Upstream(upstream) => self.watch.to_pool(*upstream, text),
+                        Conn::Miner(miner) => self.watch.miner_told(self.now, *miner, text),
+                        Conn::Upstream(upstream) => self.watch.pool_told(*upstream, text),
                     }
                     self.note(&format!("{} < {text}", self.name(*conn)));
                     self.inbox.entry(*conn).or_default().push(text.to_string());
@@ -353,8 +353,8 @@ impl Rig {
     fn line_from(&mut self, conn: Conn, line: &str) {
         self.note(&format!("{} > {line}", self.name(conn)));
         match conn {
-            Conn::Miner(miner) => self.watch.from_miner(miner, line),
-            Conn::Upstream(upstream) => self.watch.from_pool(upstream, line),
+            Conn::Miner(miner) => self.watch.miner_said(miner, line),
+            Conn::Upstream(upstream) => self.watch.pool_said(upstream, line),
         }
         self.bytes_from(conn, format!("{line}\n").as_bytes());
     }

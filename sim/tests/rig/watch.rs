@@ -100,7 +100,7 @@ fn read(line: &str) -> Option<Value> {
 }
 
 impl Watch {
-    pub(crate) fn from_miner(&mut self, miner: MinerId, line: &str) {
+    pub(crate) fn miner_said(&mut self, miner: MinerId, line: &str) {
         let Some(line) = read(line) else { return };
         let seen = self.miners.entry(miner).or_default();
         let Some(method) = line["method"].as_str() else { return };
@@ -119,7 +119,7 @@ impl Watch {
         }
     }
 
-    pub(crate) fn to_miner(&mut self, now: Time, miner: MinerId, text: &str) {
+    pub(crate) fn miner_told(&mut self, now: Time, miner: MinerId, text: &str) {
         let line = read(text).unwrap_or_else(|| panic!("no JSON object: {text}"));
         let seen = self.miners.entry(miner).or_default();
         let quiet = now.since(seen.last_told);
@@ -171,7 +171,7 @@ impl Watch {
         }
     }
 
-    pub(crate) fn from_pool(&mut self, upstream: UpstreamId, line: &str) {
+    pub(crate) fn pool_said(&mut self, upstream: UpstreamId, line: &str) {
         let Some(line) = read(line) else { return };
         let seen = self.pools.entry(upstream).or_default();
         let params = &line["params"];
@@ -198,7 +198,7 @@ impl Watch {
         }
     }
 
-    pub(crate) fn to_pool(&mut self, upstream: UpstreamId, text: &str) {
+    pub(crate) fn pool_told(&mut self, upstream: UpstreamId, text: &str) {
         let line = read(text).unwrap_or_else(|| panic!("no JSON object: {text}"));
         let seen = self.pools.entry(upstream).or_default();
         let Some(method) = line["method"].as_str() else { return };
