@@ -134,7 +134,7 @@ fn check_share(session: &mut Session, expected: &Expected, what: &str) -> bool {
     hex::write(&mut header, &share::header(job, &fields));
     assert_eq!(String::from_utf8(header).unwrap(), expected.header, "{what}");
 
-    let (value, hash) = share::check(job, &fields);
+    let (value, hash) = share::check(&mut share::Pow::Sha256d, job, &fields);
     let mut most_significant_first = hash;
     most_significant_first.reverse();
     let mut shown = Vec::new();

@@ -32,7 +32,7 @@ impl Framer {
             self.partial.clear();
             self.partial.shrink_to(KEEP);
         }
-        let Some(end) = input.iter().position(|b| *b == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', input) else {
             if self.partial.len() + input.len() > limit {
                 self.partial = Vec::new();
                 *input = &[];

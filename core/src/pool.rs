@@ -130,6 +130,19 @@ impl Upstream {
         }
     }
 
+    /// The group that it serves; none for a probe.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        match self.owner {
+            Owner::Group(group) => Some(group),
+            Owner::Probe => None,
+        }
+    }
+
+    /// It has answered subscribe.
+    pub(crate) fn subscribed(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting | Phase::Subscribing)
+    }
+
     /// Gives the request its id, and keeps it until it is answered.
     pub(crate) fn request(&mut self, request: Request) -> u64 {
         self.last_request += 1;
@@ -203,6 +216,8 @@ pub(crate) struct Link {
     /// Outages in a row within the flap window, and when the last one was.
     flaps: u32,
     last_out: Time,
+    /// The pool has lost its weight; until this time it keeps the work that it has, if no other is ready for it yet.
+    pub(crate) retired_until: Option<Time>,
     /// Before this time the pool gets work only if there is no other.
     pub(crate) trusted_from: Time,
 }

@@ -139,7 +139,13 @@ struct Outcome {
 }
 
 /// Miners that submit at a steady rate, spread evenly, for `seconds`.
-fn miners(addr: SocketAddr, count: usize, seconds: u64, a_second: u64, jobs: &mpsc::Receiver<Instant>) -> Result<Outcome> {
+fn miners(
+    addr: SocketAddr,
+    count: usize,
+    seconds: u64,
+    a_second: u64,
+    jobs: &mpsc::Receiver<Instant>,
+) -> Result<Outcome> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut peers = Vec::new();
@@ -177,12 +183,18 @@ fn miners(addr: SocketAddr, count: usize, seconds: u64, a_second: u64, jobs: &mp
             let now = Instant::now();
             for line in lines {
                 if line.contains("mining.notify\",\"params") {
-                    *job = line.split("\"params\":[\"").nth(1).and_then(|r| r.split('"').next()).unwrap_or("").to_owned();
+                    *job =
+                        line.split("\"params\":[\"").nth(1).and_then(|r| r.split('"').next()).unwrap_or("").to_owned();
                     if let Some(at) = last_job.filter(|_| now > warm) {
                         outcome.jobs.push(now.saturating_duration_since(at));
                     }
                 } else if id_of(&line) == "1" {
-                    *en2 = line.split("\",").last().and_then(|r| r.split(']').next()).and_then(|n| n.parse().ok()).unwrap_or(8);
+                    *en2 = line
+                        .split("\",")
+                        .last()
+                        .and_then(|r| r.split(']').next())
+                        .and_then(|n| n.parse().ok())
+                        .unwrap_or(8);
                 } else if let Some(at) = id_of(&line).parse().ok().and_then(|id: u64| sent.remove(&id)) {
                     outcome.round_trips.push(now - at);
                     outcome.refused += u64::from(!line.contains("true"));
@@ -267,7 +279,8 @@ fn dpmp(dir: &std::path::Path, pool: SocketAddr) -> Result<(Running, u16)> {
             "{{\"listen\":{{\"host\":\"127.0.0.1\",\"port\":{port}}},\"metrics\":{{\"host\":\"127.0.0.1\",\"port\":{metrics}}},\"pools\":{{\"A\":{pool},\"B\":{pool}}},\"scheduler\":{{\"poolA_weight\":50,\"poolB_weight\":50}}}}"
         ),
     )?;
-    let binary: PathBuf = env::current_exe()?.parent().and_then(|p| p.parent()).context("the target folder")?.join("dpmp");
+    let binary: PathBuf =
+        env::current_exe()?.parent().and_then(|p| p.parent()).context("the target folder")?.join("dpmp");
     let child = Command::new(&binary)
         .arg("--config")
         .arg(&config)
@@ -292,7 +305,10 @@ fn main() -> Result<()> {
     thread::spawn(move || pool(listener, send));
 
     println!("{count} miners, {a_second} shares a second, {seconds} s each; microseconds");
-    println!("{:10} {:>9} {:>9} {:>9} {:>9} {:>8} | {:>9} {:>9}", "", "p50", "p90", "p99", "max", "shares", "job p50", "job p99");
+    println!(
+        "{:10} {:>9} {:>9} {:>9} {:>9} {:>8} | {:>9} {:>9}",
+        "", "p50", "p90", "p99", "max", "shares", "job p50", "job p99"
+    );
     let report = |name: &str, target: SocketAddr| -> Result<()> {
         let mut outcome = miners(target, count, seconds, a_second, &jobs)?;
         outcome.round_trips.sort_unstable();

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     told: usize,
     /// The kernel may have bytes for us.
     pub(crate) readable: bool,
+    /// The other end will send no more: the end is still to be read.
+    pub(crate) read_closed: bool,
     /// The engine wants no more bytes for now.
     pub(crate) paused: bool,
     /// It waits in the loop's list for its turn to be read.
@@ -70,6 +72,7 @@ impl Connection {
             queue: VecDeque::new(),
             told: 0,
             readable,
+            read_closed: false,
             paused: false,
             listed: false,
             write_error: None,
@@ -157,7 +160,14 @@ impl Connection {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => return ReadResult::Closed("the other end closed".to_owned()),
-                Ok(n) => return ReadResult::Bytes(n),
+                Ok(n) => {
+                    // A short read has emptied the socket: what comes later wakes us again, so that a read which would
+                    // find nothing is spared. Only the end itself needs one more.
+                    if n < buffer.len() && !self.read_closed && self.write_error.is_none() {
+                        self.readable = false;
+                    }
+                    return ReadResult::Bytes(n);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;

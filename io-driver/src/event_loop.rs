@@ -72,6 +72,8 @@ struct Woken {
     readable: bool,
     writable: bool,
     broken: bool,
+    /// The other end will send no more.
+    read_closed: bool,
 }
 
 struct Peer {
@@ -198,6 +200,7 @@ impl EventLoop {
             readable: event.is_readable() || event.is_read_closed(),
             writable: event.is_writable() || event.is_write_closed(),
             broken: event.is_error() || event.is_write_closed(),
+            read_closed: event.is_read_closed(),
         }));
         let mut woken = std::mem::take(&mut self.woken);
         for woken in woken.drain(..) {
@@ -241,6 +244,7 @@ impl EventLoop {
                 if woken.readable || woken.broken {
                     peer.connection.readable = true;
                 }
+                peer.connection.read_closed |= woken.read_closed || woken.broken;
                 self.look_after(conn, woken.broken);
                 self.settle();
             }

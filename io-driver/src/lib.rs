@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod clock;
 mod conn;
+pub mod demo;
 mod dial;
 pub mod event_loop;
 pub mod facts;
@@ -24,5 +25,6 @@ pub mod run;
 pub mod settings;
 pub mod signals;
 pub mod state;
+pub mod table;
 mod token;
 pub mod view;

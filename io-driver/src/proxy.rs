@@ -92,6 +92,7 @@ fn bind_words(error: &io::Error) -> String {
 #[derive(Debug)]
 pub struct Proxy {
     handle: LoopHandle,
+    clock: Clock,
     thread: JoinHandle<Outcome>,
     http: Option<Server>,
     miners: Vec<SocketAddr>,
@@ -145,17 +146,22 @@ impl Proxy {
         // The one place where chance comes from.
         let seed = RandomState::new().hash_one(0u8);
         let engine = Engine::new(config, &memory, seed);
-        let parts =
-            Parts { poll, handle: handle.clone(), requests, listeners, engine, clock: Clock::start(), facts, state };
+        let clock = Clock::start();
+        let parts = Parts { poll, handle: handle.clone(), requests, listeners, engine, clock, facts, state };
         let event_loop = EventLoop::new(parts)?;
         let thread = thread::Builder::new().name("loop".to_owned()).spawn(move || event_loop.run())?;
         readiness.listening.store(true, Ordering::Relaxed);
-        Ok(Proxy { handle, thread, http, miners, metrics, feed: with_feed.then_some(reader) })
+        Ok(Proxy { handle, clock, thread, http, miners, metrics, feed: with_feed.then_some(reader) })
     }
 
     /// How other threads reach the loop.
     pub fn handle(&self) -> LoopHandle {
         self.handle.clone()
+    }
+
+    /// The clock that the facts' times are of.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Where miners connect.

@@ -25,8 +25,9 @@ pub const BAD_USAGE: u8 = 2;
 pub fn check_config(file: &Path) -> ExitCode {
     match settings::check(file) {
         Ok(warnings) => {
-            warnings.iter().for_each(|warning| println!("{warning}"));
-            println!("{}: good{}", file.display(), if warnings.is_empty() { "" } else { ", with warnings" });
+            warnings.iter().for_each(|warning| say(warning));
+            let but = if warnings.is_empty() { "" } else { ", with warnings" };
+            say(&format!("{}: good{but}", file.display()));
             ExitCode::SUCCESS
         }
         Err(problems) => {
@@ -35,6 +36,11 @@ pub fn check_config(file: &Path) -> ExitCode {
             ExitCode::from(BAD_USAGE)
         }
     }
+}
+
+/// A line on stdout; whoever closed it does not want it.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Runs the proxy until a signal.

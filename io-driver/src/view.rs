@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dpmp_core::config::{Config, MAX_POOLS, WEIGHT_SUM};
-use dpmp_core::notice::{HeldOff, Verdict, Who};
+use dpmp_core::notice::{DropReason, HeldOff, Verdict, Who};
 use dpmp_core::{Difficulty, MinerId, Notice, PoolId, Span, Time, UpstreamId};
 use hdrhistogram::Histogram;
 
@@ -50,7 +50,9 @@ impl Rate {
         }
         let window = age.min(RATE_WINDOW);
         let first = (now - window).0 / PIECE.0;
-        let difficulty: f64 = self.pieces.iter().filter(|(piece, _)| *piece >= first).map(|(_, d)| d).sum();
+        let pieces = self.pieces.iter().filter(|(piece, _)| *piece >= first);
+        // Not `sum`, which makes -0.0 of nothing.
+        let difficulty = pieces.fold(0.0, |sum, (_, difficulty)| sum + difficulty);
         Some(difficulty * HASHES / window.as_secs_f64())
     }
 }
@@ -117,6 +119,8 @@ pub struct View {
     upstreams: BTreeMap<UpstreamId, PoolId>,
     /// Shares that miners sent.
     pub submitted: u64,
+    /// Shares that were answered here and not forwarded, by reason.
+    pub dropped: BTreeMap<DropReason, u64>,
     /// Times that a miner's work went from one pool to another.
     pub switches: u64,
     /// Miners that were ready and are gone, with the reason; the last few.
@@ -136,6 +140,7 @@ impl View {
             miners: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             submitted: 0,
+            dropped: BTreeMap::new(),
             switches: 0,
             gone: VecDeque::new(),
             gone_total: 0,
@@ -324,6 +329,9 @@ impl View {
             if good {
                 miner.rate.add(now, difficulty);
             }
+        }
+        if let Verdict::Dropped(reason) = verdict {
+            *self.dropped.entry(*reason).or_default() += 1;
         }
         let Some(pool) = pool else { return };
         let pool = self.pool(pool);

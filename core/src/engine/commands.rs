@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::state::{Drain, Engine, Plans, address_key};
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
 use crate::notice::{Notice, SwitchReason};
@@ -51,8 +52,9 @@ impl Engine {
             .collect();
         let groups: Vec<GroupId> = self.groups.keys().copied().collect();
         for group in &groups {
+            let who = self.first_miner(*group).map(|m| m.who());
             for pool in &changed {
-                self.close_link(*group, *pool, CloseReason::ConfigChanged, now, out);
+                self.close_link(*group, *pool, who.clone(), CloseReason::ConfigChanged, now, out);
             }
             if let Some(group) = self.groups.get_mut(group) {
                 group.links.resize(self.config.pools.len(), Link::default());
@@ -74,10 +76,15 @@ impl Engine {
             let weights = self.config.scheduler.weights.as_slice().into();
             out.notice(Notice::WeightsChanged { weights });
         }
-        for group in groups {
+        for group in &groups {
+            let group = *group;
             for pool in self.config.pool_ids() {
-                if !self.config.in_use(pool) {
-                    self.close_link(group, pool, CloseReason::NotNeeded, now, out);
+                if self.config.in_use(pool) {
+                    if let Some(link) = self.link(group, pool) {
+                        link.retired_until = None;
+                    }
+                } else {
+                    self.retire(group, pool, now);
                 }
             }
             let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());
@@ -88,6 +95,13 @@ impl Engine {
         let miners: Vec<MinerId> = self.miners.keys().copied().collect();
         for miner in miners {
             self.place(miner, SwitchReason::Operator, now, out);
+        }
+        for group in groups {
+            for pool in self.config.pool_ids() {
+                if !self.config.in_use(pool) {
+                    self.close_retired(group, pool, now, out);
+                }
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! When a pool is connected, tried again, held off, trusted, probed.
 
 use super::state::Engine;
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
 use crate::notice::{HeldOff, Notice, SwitchReason, Who};
 use crate::pool::{LinkState, Owner, Phase, Upstream};
@@ -14,6 +15,8 @@ const HANDSHAKE: Span = Span::secs(30);
 pub(super) const ANSWER: Span = Span::secs(30);
 /// A pool that is held off may say something for this long before its connection is given up.
 const GIVE_UP: Span = Span::secs(30);
+/// A pool that has lost its weight keeps its work for this long at most.
+const RETIRE: Span = Span::secs(10);
 /// Pools that nobody is connected to are probed again after this time.
 const PROBE_AGAIN: Span = Span::mins(30);
 /// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
@@ -110,6 +113,7 @@ impl Engine {
             let reason = CloseReason::ProbeDone;
             out.notice(Notice::PoolClosed { upstream: id, pool: upstream.pool, who: None, reason });
             self.probe_ended(upstream.pool, true, now);
+            self.check_first_probes(now, out);
         }
     }
 
@@ -146,6 +150,7 @@ impl Engine {
             let failures = self.facts.get(pool.index()).map_or(0, |f| f.probe_failures);
             let retry = PROBE_RETRY.times(1 << failures.saturating_sub(1).min(8)).min(LONGEST_PROBE_RETRY);
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who: None, error, failures, retry });
+            self.check_first_probes(now, out);
             return;
         };
         self.answer_lost(&mut upstream, now, out);
@@ -184,11 +189,12 @@ impl Engine {
         }
     }
 
-    /// Closes an upstream that nobody needs any more.
+    /// Closes an upstream that is no longer needed, for `who`.
     pub(super) fn close_link(
         &mut self,
         group: GroupId,
         pool: PoolId,
+        who: Option<Who>,
         reason: CloseReason,
         now: Time,
         out: &mut ActionBuf,
@@ -199,9 +205,9 @@ impl Engine {
         let id = link.upstream();
         link.state = LinkState::Off;
         link.held = None;
+        link.retired_until = None;
         if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
             self.answer_lost(&mut upstream, now, out);
-            let who = self.who_of(&upstream);
             out.push(Action::Close(Conn::Upstream(upstream.id)));
             out.notice(Notice::PoolClosed { upstream: upstream.id, pool, who, reason });
         }
@@ -264,8 +270,20 @@ impl Engine {
         }
     }
 
-    pub(super) fn proven(&mut self, group: GroupId, _pool: PoolId, now: Time, out: &mut ActionBuf) {
+    /// A pool has stood long enough to be trusted, or has kept work without weight for long enough.
+    pub(super) fn proven(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
         self.place_group(group, SwitchReason::Return, now, out);
+        if !self.config.in_use(pool) {
+            self.close_retired(group, pool, now, out);
+        }
+    }
+
+    /// A pool has lost its weight: it keeps the work that it has for a moment, until another is ready for it.
+    pub(super) fn retire(&mut self, group: GroupId, pool: PoolId, now: Time) {
+        if let Some(link) = self.link(group, pool).filter(|l| l.state != LinkState::Off && l.retired_until.is_none()) {
+            link.retired_until = Some(now + RETIRE);
+            self.timers.set(TimerKind::LinkProven(group, pool), now + RETIRE);
+        }
     }
 
     fn silence(&self, pool: PoolId) -> Span {

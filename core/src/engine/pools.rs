@@ -5,7 +5,8 @@ use alloc::string::String;
 use core::mem::take;
 
 use super::state::Engine;
-use crate::action::{ActionBuf, CloseReason};
+use crate::action::ActionBuf;
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::ids::{Conn, UpstreamId};
 use crate::job::JobContext;
@@ -26,7 +27,7 @@ const MOST_BAD_LINES: u32 = 100;
 /// With more bytes than this waiting to be written the pool counts as dead.
 const MOST_QUEUED: u32 = 512 * 1024;
 /// How long the answer to configure is waited for once everything else is answered: some pools do not know it.
-const CONFIGURE_PATIENCE: Span = Span::secs(5);
+const CONFIGURE_PATIENCE: Span = Span::secs(1);
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 

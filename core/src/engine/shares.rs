@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::links::ANSWER;
 use super::state::Engine;
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::BIP_320;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
@@ -80,7 +81,7 @@ impl Engine {
         if !job.is_some_and(|job| job.remember(whole.share)) {
             return self.drop_share(id, &request, &Dropped(DropReason::Duplicate, pool), 0.0, now, out);
         }
-        match self.worth(id, &whole) {
+        match self.worth(id, &whole, out) {
             Worth::Forward { assigned, achieved, block } => {
                 self.check_passed(id);
                 self.forward(id, request, whole, assigned, achieved, block, now, out);
@@ -183,7 +184,7 @@ impl Engine {
         Ok((version, (granted != 0).then_some(version & granted)))
     }
 
-    fn worth(&self, id: MinerId, whole: &Whole) -> Worth {
+    fn worth(&mut self, id: MinerId, whole: &Whole, out: &mut ActionBuf) -> Worth {
         let job = self.miners.get(&id).and_then(|m| m.group).and_then(|g| self.groups.get(&g));
         let job = job.and_then(|g| g.jobs.pool_job(whole.key));
         let (Some(job), Some(upstream)) = (job, self.upstreams.get(&whole.upstream)) else {
@@ -199,7 +200,8 @@ impl Engine {
             nonce: whole.share.nonce,
             version: whole.share.version,
         };
-        let (value, hash) = share::check(job, &fields);
+        let (value, hash) = share::check(&mut self.pow, job, &fields);
+        out.checked(hash);
         let achieved = value.difficulty();
         let block = value.meets(&job.network).then_some(hash);
         if block.is_some() || value.meets(&easier.target()) {

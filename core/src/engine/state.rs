@@ -16,6 +16,7 @@ use crate::miner::Miner;
 use crate::pool::{Link, PoolFacts, Upstream};
 use crate::rng::Rng;
 use crate::schedule::{Cycle, Plan};
+use crate::share::Pow;
 use crate::time::{Span, Time};
 use crate::timers::{TimerKind, Timers};
 
@@ -28,6 +29,7 @@ pub struct Engine {
     pub(super) epoch_micros: Option<u64>,
     pub(super) timers: Timers,
     pub(super) rng: Rng,
+    pub(super) pow: Pow,
     pub(super) miners: BTreeMap<MinerId, Miner>,
     pub(super) upstreams: BTreeMap<UpstreamId, Upstream>,
     pub(super) groups: BTreeMap<GroupId, Group>,
@@ -35,6 +37,8 @@ pub struct Engine {
     pub(super) facts: Vec<PoolFacts>,
     /// What earlier runs and configs knew of pools that are not configured now.
     pub(super) remembered: BTreeMap<String, PoolMemory>,
+    /// Until this time miners wait for pools that were never probed; none: no longer.
+    pub(super) first_probes_until: Option<Time>,
     /// Miners connected from each address.
     pub(super) addresses: BTreeMap<IpAddr, u32>,
     pub(super) visitors: BTreeMap<IpAddr, Visitor>,
@@ -84,9 +88,14 @@ pub(super) struct Visitor {
     pub(super) wants_mask: bool,
     /// Agents that failed every share with the layout they got, and how often.
     pub(super) strikes: Vec<(Arc<str>, u8)>,
+    /// Workers that had to subscribe again because a pool had changed, and when.
+    pub(super) renegotiated: Vec<(Arc<str>, Time)>,
     /// Where in the schedule miners were that had to subscribe again, by agent.
     pub(super) returning: Vec<(Arc<str>, Cycle)>,
 }
+
+/// Miners that come before all pools were probed for the first time wait for this long at most.
+const FIRST_PROBES: Span = Span::millis(1_500);
 
 /// Most addresses that are remembered.
 const MOST_VISITORS: usize = 4096;
@@ -177,11 +186,13 @@ impl Engine {
             epoch_micros: None,
             timers: Timers::default(),
             rng: Rng::new(seed).fork("engine"),
+            pow: Pow::Sha256d,
             miners: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             groups: BTreeMap::new(),
             facts: Vec::new(),
             remembered: memory.pools.iter().cloned().collect(),
+            first_probes_until: Some(Time::ZERO + FIRST_PROBES),
             addresses: BTreeMap::new(),
             visitors: BTreeMap::new(),
             last_upstream: 0,
@@ -192,7 +203,14 @@ impl Engine {
             config,
         };
         engine.recall_facts();
+        engine.timers.set(TimerKind::FirstProbes, Time::ZERO + FIRST_PROBES);
         engine
+    }
+
+    /// Another proof of work than SHA-256d, for the simulated world and for redacted recordings. To be called before the
+    /// first share.
+    pub fn set_proof_of_work(&mut self, pow: Pow) {
+        self.pow = pow;
     }
 
     /// Fills the facts of the configured pools from what is remembered, and wants them probed.

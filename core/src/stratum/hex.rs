@@ -2,13 +2,40 @@
 
 use alloc::vec::Vec;
 
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
+/// Stands for a byte that is no hex digit. Or-ed with anything it stays above 15.
+const NO_DIGIT: u8 = 0xF0;
+
+/// The value of each byte as a hex digit. A table, as a job has thousands of them.
+static VALUES: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut i = 0;
+    while i < 10 {
+        table[b'0' as usize + i] = i as u8;
+        i += 1;
     }
+    let mut i = 0;
+    while i < 6 {
+        table[b'a' as usize + i] = 10 + i as u8;
+        table[b'A' as usize + i] = 10 + i as u8;
+        i += 1;
+    }
+    table
+};
+
+fn digit(byte: u8) -> Option<u8> {
+    let value = VALUES[usize::from(byte)];
+    (value < 16).then_some(value)
+}
+
+/// Fills `out` from twice as many digits. False if one is none.
+fn fill(out: &mut [u8], digits: &[u8]) -> bool {
+    let mut bad = 0;
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+        bad |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    bad < 16
 }
 
 fn without_prefix(text: &str) -> &str {
@@ -21,7 +48,8 @@ pub(crate) fn bytes(text: &str, max: usize) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || text.len() / 2 > max {
         return None;
     }
-    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    let mut out = alloc::vec![0; text.len() / 2];
+    fill(&mut out, text).then_some(out)
 }
 
 /// Exactly `N` bytes.
@@ -31,10 +59,7 @@ pub(crate) fn array<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
     }
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(out)
+    fill(&mut out, text).then_some(out)
 }
 
 /// A number of at most 32 bits, in any spelling: either case, `0x`, leading zeros missing or too many.
@@ -62,10 +87,11 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends two digits a byte.
 pub(crate) fn write(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len() * 2);
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

@@ -41,10 +41,8 @@ impl Filter {
         if level == Level::Error {
             return true;
         }
-        if self.deny.contains(event) {
-            return false;
-        }
-        if self.allow.is_empty() { level <= self.level } else { self.allow.contains(event) }
+        let wanted = if self.allow.is_empty() { level <= self.level } else { self.allow.contains(event) };
+        wanted && !self.deny.contains(event)
     }
 
     /// The least important level that can be written.

@@ -78,6 +78,11 @@ pub fn line(level: log::Level, event: &str) -> Line {
 }
 
 impl Line {
+    /// False if the filter drops it: what it would say need not be worked out.
+    pub fn wanted(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// A field with a text.
     pub fn text(mut self, key: &str, value: impl AsRef<str>) -> Line {
         if let Some(body) = &mut self.body {

@@ -15,6 +15,9 @@ pub fn peer(address: SocketAddr) -> String {
 }
 
 fn about(line: Line, who: &Who) -> Line {
+    if !line.wanted() {
+        return line;
+    }
     let line = line.show("sid", peer(who.peer));
     if who.worker.is_empty() { line } else { line.text("worker", redact(&who.worker)) }
 }

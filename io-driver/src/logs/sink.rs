@@ -11,6 +11,8 @@ use crate::clock::{rfc3339, unix_micros};
 
 /// Lines that may wait: a second of a large farm.
 const BOUND: usize = 8192;
+/// After a write, lines gather for this long: a busy log costs a hundred wake-ups a second, not one a line.
+const GATHER: Duration = Duration::from_millis(10);
 /// Bytes that are gathered for one write.
 const BATCH: usize = 64 * 1024;
 
@@ -95,6 +97,9 @@ fn write_all(mut output: Box<dyn Write + Send>, items: &Receiver<Item>, dropped:
         let _ = output.write_all(&batch);
         let _ = output.flush();
         batch.clear();
+        if waiting.is_empty() {
+            thread::sleep(GATHER);
+        }
         for done in waiting.drain(..) {
             let _ = done.send(());
         }

@@ -1,0 +1,87 @@
+//! What the engine alone costs: instructions (under `valgrind --tool=callgrind`) or time of a job passed on and of a share
+//! checked and forwarded, for miners one to one with an upstream each.
+//!
+//! ```text
+//! cargo run --release -p dpmp-sim --example cost -- jobs 20000
+//! cargo run --release -p dpmp-sim --example cost -- shares 20000
+//! ```
+
+use std::env;
+use std::time::Instant;
+
+use dpmp_core::config::PoolConfig;
+use dpmp_core::{Action, ActionBuf, Config, Conn, Engine, Event, Memory, MinerId, Time, UpstreamId};
+
+const MINERS: u64 = 100;
+
+fn feed(engine: &mut Engine, now: u64, conn: Conn, line: &str, out: &mut ActionBuf) {
+    out.clear();
+    engine.step(Time(now), Event::Received { conn, bytes: line.as_bytes() }, out);
+}
+
+/// A job of an ordinary size: a coinbase of 250 bytes and 12 merkle branches.
+fn notify(job: u64) -> String {
+    let branches = vec![format!("\"{}\"", "5a".repeat(32)); 12].join(",");
+    format!(
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{job:08x}\",\"{}\",\"{}\",\"{}\",[{branches}],\"20000000\",\"1d00ffff\",\"6b029f67\",false]}}\n",
+        "00".repeat(32),
+        "01".repeat(60),
+        "02".repeat(178),
+    )
+}
+
+/// An engine with miners that work for pool A; gives their upstreams.
+fn ready(out: &mut ActionBuf) -> (Engine, Vec<UpstreamId>) {
+    let config = Config::with_pools(vec![PoolConfig::new("A"), PoolConfig::new("B")], vec![1_000_000, 0]);
+    let mut engine = Engine::new(config, &Memory::default(), 1);
+    let mut upstreams = Vec::new();
+    for miner in 1..=MINERS {
+        let conn = Conn::Miner(MinerId(miner));
+        let peer = "127.0.0.1:1000".parse().expect("an address");
+        engine.step(Time(miner), Event::MinerAccepted { miner: MinerId(miner), peer }, out);
+        feed(&mut engine, miner, conn, "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"cgminer/4\"]}\n", out);
+        feed(&mut engine, miner, conn, "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w.m\",\"x\"]}\n", out);
+        let upstream = out.actions().iter().find_map(|action| match action {
+            Action::Connect { upstream, .. } => Some(*upstream),
+            _ => None,
+        });
+        let upstream = upstream.expect("a ready miner gets its upstream");
+        out.clear();
+        engine.step(Time(miner), Event::Connected { upstream }, out);
+        let conn = Conn::Upstream(upstream);
+        feed(&mut engine, miner, conn, "{\"id\":1,\"result\":[[],\"00112233\",8],\"error\":null}\n", out);
+        feed(&mut engine, miner, conn, "{\"id\":2,\"result\":true,\"error\":null}\n", out);
+        feed(&mut engine, miner, conn, "{\"method\":\"mining.set_difficulty\",\"params\":[0.0000000001]}\n", out);
+        feed(&mut engine, miner, conn, &notify(0), out);
+        upstreams.push(upstream);
+    }
+    (engine, upstreams)
+}
+
+fn main() {
+    let what = env::args().nth(1).unwrap_or_default();
+    let times: u64 = env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let mut out = ActionBuf::new();
+    let (mut engine, upstreams) = ready(&mut out);
+    let jobs: Vec<String> = (1..1000).map(notify).collect();
+    let start = Instant::now();
+    for i in 0..times {
+        let (round, which) = (i / MINERS, (i % MINERS) as usize);
+        let now = 1_000 + i;
+        if what == "shares" {
+            let line = format!(
+                "{{\"id\":{i},\"method\":\"mining.submit\",\"params\":[\"w.m\",\"00000001\",\"{:08x}\",\"6b029f67\",\"{i:08x}\"]}}\n",
+                round
+            );
+            feed(&mut engine, now, Conn::Miner(MinerId(which as u64 + 1)), &line, &mut out);
+            assert!(out.actions().iter().any(|a| matches!(a, Action::Send { conn: Conn::Upstream(_), .. })));
+            let answer = format!("{{\"id\":{},\"result\":true,\"error\":null}}\n", round + 3);
+            feed(&mut engine, now, Conn::Upstream(upstreams[which]), &answer, &mut out);
+        } else {
+            feed(&mut engine, now, Conn::Upstream(upstreams[which]), &jobs[(round % 999) as usize], &mut out);
+        }
+        assert!(out.actions().iter().any(|a| matches!(a, Action::Send { conn: Conn::Miner(_), .. })));
+    }
+    let each = start.elapsed().as_secs_f64() * 1e6 / times as f64;
+    println!("{what}: {times} in {:.1} ms, {each:.2} µs each", start.elapsed().as_secs_f64() * 1e3);
+}
