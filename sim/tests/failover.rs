@@ -316,6 +316,23 @@ fn weight_zero_means_never() {
 }
 
 #[test]
+fn a_pool_that_dies_after_it_has_lost_its_weight_is_not_tried_again() {
+    let mut rig = two();
+    rig.pool_closes(A);
+    assert_eq!(rig.works_for(1), Some(B));
+    // B is to stop, but A is not back yet: B may keep its work for a moment. Then it dies.
+    rig.command(Command::SetWeights(vec![1_000_000, 0]));
+    let old = rig.upstream(B);
+    if !rig.closed.contains(&Conn::Upstream(old)) {
+        rig.pool_closes(B);
+    }
+    rig.notices.clear();
+    rig.wait(Span::secs(60));
+    let in_its_name = |n: &&Notice| matches!(n, Notice::PoolConnecting { pool, who: Some(_), .. } if *pool == B);
+    assert_eq!(rig.notices.iter().find(in_its_name), None, "weight 0: no miner's connection");
+}
+
+#[test]
 fn a_flapping_pool_has_to_prove_itself() {
     let mut rig = two();
     for round in 0..4 {

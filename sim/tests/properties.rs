@@ -275,7 +275,8 @@ fn a_thousand_random_sessions_break_no_rule() {
 /// I5: while a pool can be worked for, a ready miner works for one; and it has just one current job, of that pool.
 #[test]
 fn a_miner_has_work_whenever_a_pool_does() {
-    for seed in 0..300 {
+    let first = std::env::var("SEED").ok().and_then(|s| s.parse().ok());
+    for seed in first.map_or(0..300, |seed: u64| seed..seed + 1) {
         let mut rng = Rng::new(seed, "work");
         let mut config = config(50, 50);
         config.scheduler.failover = rng.chance(0.3).then_some(B);
@@ -309,10 +310,12 @@ fn a_miner_has_work_whenever_a_pool_does() {
                     }
                 }
             }
-            let usable: Vec<_> = rig.engine.pools().filter(|p| p.usable > 0).map(|p| p.pool).collect();
+            // A pool that has lost its weight may go on for a moment, but nobody is owed its work.
+            let usable = rig.engine.pools().filter(|p| p.usable > 0 && rig.engine.config().in_use(p.pool));
+            let usable: Vec<_> = usable.map(|p| p.pool).collect();
             match rig.works_for(1) {
                 Some(pool) => {
-                    assert!(usable.contains(&pool), "seed {seed}");
+                    assert!(rig.engine.pools().any(|p| p.pool == pool && p.usable > 0), "seed {seed}");
                     let size = if pool == A { 8 } else { 4 };
                     let at = rig.at(pool);
                     assert_eq!(at.extranonce2_bytes, size);
