@@ -3,7 +3,7 @@
 
 mod rig;
 
-use dpmp_core::{CloseReason, Command, Conn, Event, MinerId, Notice, Span};
+use dpmp_core::{CloseReason, Command, Conn, Event, Memory, MinerId, Notice, Span};
 use rig::{A, B, Rig, code, config, last_params, memory, methods};
 
 fn fresh() -> Rig {
@@ -413,4 +413,37 @@ fn weights_and_config_keep_the_miners() {
     rig.pool_easy(B, "55667788", 4);
     assert_eq!(rig.at(B).user, "another.w1");
     assert!(rig.stays(1) && !rig.closed.contains(&Conn::Miner(MinerId(1))));
+}
+
+#[test]
+fn a_miner_that_comes_while_the_pools_are_probed_for_the_first_time() {
+    // The probes answer: it gets sizes that fit, and all that it said is answered in order.
+    let mut rig = Rig::just_started(config(50, 50), &Memory::default());
+    rig.miner_connects(1);
+    let mut got = rig.miner(1, CONFIGURE);
+    got.extend(rig.miner(1, SUBSCRIBE));
+    got.extend(rig.miner(1, AUTHORIZE));
+    for (pool, size) in [(A, 8), (B, 3)] {
+        rig.pool_connects(pool);
+        for line in rig.pool_got(pool) {
+            rig.answer(pool, &line, "aabb", size);
+        }
+    }
+    got.extend(rig.miner_got(1));
+    assert_eq!(methods(&got), ["reply"; 3]);
+    assert_eq!(rig.seen(1).extranonce2_bytes, 2, "cgminer with 3 bytes");
+    // With what an earlier run learnt nobody waits.
+    let mut rig = Rig::just_started(config(50, 50), &memory(8, 4));
+    rig.miner_connects(1);
+    assert_eq!(methods(&rig.miner(1, SUBSCRIBE)), ["reply"]);
+}
+
+#[test]
+fn a_miner_does_not_wait_longer_for_the_first_probes_than_it_bears() {
+    // The probes do not answer: NerdMiner gives up about 1.2 s after its subscribe.
+    let mut rig = Rig::just_started(config(50, 50), &Memory::default());
+    rig.miner_connects(1);
+    rig.miner(1, r#"{"id":1,"method":"mining.subscribe","params":["NerdMinerV2"]}"#);
+    rig.wait(Span::millis(1_200));
+    assert!(rig.seen(1).open.is_empty(), "no reply to subscribe after 1.2 s");
 }

@@ -63,7 +63,6 @@ pub(crate) struct Rig {
     pub(crate) closed: Vec<Conn>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drained: bool,
-    answer_probes: bool,
 }
 
 /// A failed test shows the end of its session.
@@ -78,6 +77,20 @@ impl Drop for Rig {
 
 impl Rig {
     pub(crate) fn new(config: Config, memory: &Memory) -> Rig {
+        let mut rig = Rig::just_started(config, memory);
+        // The probes of the start: refused, so that the script begins with what memory holds.
+        let probes: Vec<UpstreamId> = rig.pools.keys().copied().collect();
+        for upstream in probes {
+            rig.step(Event::ConnectFailed { upstream, reason: "refused" });
+        }
+        rig.log.clear();
+        rig.notices.clear();
+        rig.upstreams.clear();
+        rig
+    }
+
+    /// The first probes are under way.
+    pub(crate) fn just_started(config: Config, memory: &Memory) -> Rig {
         let mut rig = Rig {
             engine: Engine::new(config.clone(), memory, 7),
             twin: Engine::new(config, memory, 7),
@@ -92,18 +105,8 @@ impl Rig {
             closed: Vec::new(),
             notices: Vec::new(),
             drained: false,
-            answer_probes: true,
         };
-        // The probes of the start: refused, so that the script begins with what memory holds.
-        rig.answer_probes = false;
         rig.step(Event::Tick);
-        let probes: Vec<UpstreamId> = rig.pools.keys().copied().collect();
-        for upstream in probes {
-            rig.step(Event::ConnectFailed { upstream, reason: "refused" });
-        }
-        rig.log.clear();
-        rig.notices.clear();
-        rig.upstreams.clear();
         rig
     }
 
