@@ -166,7 +166,11 @@ impl Upstream {
 
     /// Version bits that may go upstream. While configure is on its way, submits behind it are judged by its outcome.
     pub(crate) fn allowed_bits(&self) -> u32 {
-        if self.awaits_configure() { self.mask | self.asked_mask.unwrap_or(0) } else { self.mask }
+        if self.awaits_configure() {
+            self.mask | self.asked_mask.unwrap_or(0) & crate::extranonce::BIP_320
+        } else {
+            self.mask
+        }
     }
 
     /// True while an answer to configure is awaited.
@@ -185,6 +189,18 @@ impl Upstream {
     /// Takes all submits that wait, oldest first.
     pub(crate) fn take_submits(&mut self) -> impl Iterator<Item = Submitted> + use<> {
         core::mem::take(&mut self.requests).into_values().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
+    /// Takes the submits of one miner, oldest first.
+    pub(crate) fn take_submits_of(&mut self, miner: MinerId) -> impl Iterator<Item = Submitted> + use<> {
+        let of_miner = |r: &Request| matches!(r, Request::Submit(s) if s.miner == miner);
+        let (taken, kept): (BTreeMap<_, _>, _) =
+            core::mem::take(&mut self.requests).into_iter().partition(|(_, r)| of_miner(r));
+        self.requests = kept;
+        taken.into_values().filter_map(|r| match r {
             Request::Submit(s) => Some(s),
             _ => None,
         })

@@ -128,6 +128,7 @@ impl Engine {
             self.spread_from = self.spread_from.min(now);
         }
         let Some(group_id) = miner.group else { return };
+        self.abandon_submits(&who, group_id, now, out);
         let Some(group) = self.groups.get_mut(&group_id) else { return };
         group.miners.retain(|other| *other != id);
         if group.miners.is_empty() {
@@ -240,10 +241,19 @@ impl Engine {
                 self.miner_authorized(id, &request, &user, &password, now, out);
             }
             MinerRequest::ExtranonceSubscribe => {
-                if let Some(miner) = self.miners.get_mut(&id) {
-                    miner.extranonce_subscribed = true;
-                }
                 out.send(conn, |o| encode::reply_true(o, &request));
+                let Some(miner) = self.miners.get_mut(&id) else { return };
+                let freed = miner.must_reconnect() && miner.ready() && miner.held_to.is_none();
+                miner.extranonce_subscribed = true;
+                if freed {
+                    if let Some(cycle) = miner.cycle.as_mut() {
+                        cycle.rebase(&self.plans.slow, &self.plans.normal, now);
+                    }
+                    if let Some(group) = miner.group {
+                        self.open_links(group, now, out);
+                    }
+                    self.place(id, SwitchReason::Operator, now, out);
+                }
             }
             MinerRequest::SuggestDifficulty(difficulty) => {
                 out.send(conn, |o| encode::reply_true(o, &request));

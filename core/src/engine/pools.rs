@@ -38,7 +38,9 @@ impl Engine {
         let (pool, group) = (upstream.pool, upstream.group());
         let who = self.who_of(upstream);
         let (agent, mask) = match group.and_then(|g| self.first_miner(g)) {
-            Some(miner) => (miner.agent.clone(), miner.rolling.map(|r| r.asked)),
+            Some(miner) => {
+                (miner.agent.clone(), Some(miner.rolling.map_or(0, |r| r.asked) | miner.firmware.rolls_always))
+            }
             None => (AGENT.into(), Some(u32::MAX)),
         };
         let again = group.and_then(|g| self.link(g, pool)).is_some_and(|l| l.worked);
@@ -104,6 +106,7 @@ impl Engine {
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         upstream.phase = Phase::Authorizing;
         upstream.user = user.as_str().into();
+        self.timers.set(TimerKind::UpstreamHandshake(id), self.now + super::links::HANDSHAKE);
         let request = upstream.request(Request::Authorize);
         out.send(Conn::Upstream(id), |o| encode::authorize(o, request, &user, &password));
         if let Some(difficulty) = suggested {

@@ -95,7 +95,7 @@ pub(super) struct Visitor {
 }
 
 /// Miners that come before all pools were probed for the first time wait for this long at most.
-const FIRST_PROBES: Span = Span::millis(1_500);
+const FIRST_PROBES: Span = Span::millis(1_000);
 
 /// Most addresses that are remembered.
 const MOST_VISITORS: usize = 4096;
