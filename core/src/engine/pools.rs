@@ -27,7 +27,7 @@ const MOST_BAD_LINES: u32 = 100;
 /// With more bytes than this waiting to be written the pool counts as dead.
 const MOST_QUEUED: u32 = 512 * 1024;
 /// How long the answer to configure is waited for once everything else is answered: some pools do not know it.
-const CONFIGURE_PATIENCE: Span = Span::secs(1);
+const CONFIGURE_PATIENCE: Span = Span::millis(500);
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
