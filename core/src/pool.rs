@@ -305,6 +305,9 @@ pub(crate) struct PoolFacts {
 
 /// Shares after which old verdicts count half.
 const VERDICT_MEMORY: u64 = 10_000;
+/// What a pool refuses is made up for down to this part accepted: one that refuses nearly everything must not be given
+/// nearly all hash power for it.
+const LEAST_ACCEPTANCE: u32 = 500_000;
 /// A pool is taken to have accepted this many shares before the first.
 const PRIOR_SHARES: u64 = 200;
 
@@ -332,10 +335,12 @@ impl PoolFacts {
         self.accepted += u64::from(accepted);
     }
 
-    /// What part of the shares it accepts, parts per million; drawn towards all by the prior.
+    /// What part of the shares it accepts, parts per million; drawn towards all by the prior, and never told below
+    /// [`LEAST_ACCEPTANCE`].
     pub(crate) fn acceptance(&self) -> u32 {
         // At most 10,200 million over at least 200: the quotient is at most a million.
-        ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32
+        let measured = ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32;
+        measured.max(LEAST_ACCEPTANCE)
     }
 
     /// A pool granted `granted` of the version bits that were `asked` for.
@@ -378,7 +383,11 @@ mod tests {
         for i in 0..50_000 {
             facts.judged(i % 2 == 0);
         }
-        assert!((490_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        assert!((500_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        for _ in 0..50_000 {
+            facts.judged(false);
+        }
+        assert_eq!(facts.acceptance(), LEAST_ACCEPTANCE);
     }
 
     #[test]
