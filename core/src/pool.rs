@@ -67,6 +67,7 @@ pub(crate) struct Upstream {
     pub(crate) seq: u64,
     /// The next job is clean whatever the pool says: the extranonce has changed.
     pub(crate) force_clean: bool,
+    gave_up_configure: bool,
     pub(crate) last_received: Time,
     /// The user that it is authorised as.
     pub(crate) user: Arc<str>,
@@ -120,6 +121,7 @@ impl Upstream {
             job: None,
             seq: 0,
             force_clean: false,
+            gave_up_configure: false,
             last_received: now,
             user: "".into(),
             announced: false,
@@ -159,9 +161,9 @@ impl Upstream {
         self.requests.remove(&id)
     }
 
-    /// Configure was never answered: the pool does not know it.
+    /// Configure was not answered in time: it is waited for no longer, but if an answer comes it counts.
     pub(crate) fn give_up_configure(&mut self) {
-        self.requests.retain(|_, r| !matches!(r, Request::Configure));
+        self.gave_up_configure = true;
     }
 
     /// Version bits that may go upstream. While configure is on its way, submits behind it are judged by its outcome.
@@ -175,7 +177,7 @@ impl Upstream {
 
     /// True while an answer to configure is awaited.
     pub(crate) fn awaits_configure(&self) -> bool {
-        self.requests.values().any(|r| matches!(r, Request::Configure))
+        !self.gave_up_configure && self.requests.values().any(|r| matches!(r, Request::Configure))
     }
 
     /// The submit that has waited longest.

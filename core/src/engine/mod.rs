@@ -89,7 +89,6 @@ impl Engine {
                 TimerKind::LinkRetry(group, pool) => self.retry(group, pool, now, out),
                 TimerKind::LinkProven(group, pool) => self.proven(group, pool, now, out),
                 TimerKind::Probe(pool) => self.probe(pool, now, out),
-                TimerKind::FirstProbes => self.first_probes_over(now, out),
                 TimerKind::DrainEnd => self.end_drain(now, out),
             }
         }
