@@ -177,6 +177,14 @@ impl Upstream {
         })
     }
 
+    /// All submits that wait, for redacted recordings.
+    pub(crate) fn submits_mut(&mut self) -> impl Iterator<Item = &mut Submitted> {
+        self.requests.values_mut().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
     /// True if submits wait for an answer.
     pub(crate) fn has_submits(&self) -> bool {
         self.oldest_submit().is_some()

@@ -9,16 +9,19 @@
 //! | `shares` | a submit's way: check, verdict, forwarding, reply |
 //! | `links` | when a pool is connected, tried again, held off, probed |
 //! | `work` | which pool a miner works for, and the job it is sent |
+//! | `pseudonyms` | nothing: where names and payout scripts lie, for redacted recordings |
 //! | `state` | the data itself |
 
 mod commands;
 mod links;
 mod miners;
 mod pools;
+mod pseudonyms;
 mod shares;
 mod state;
 mod work;
 
+pub(crate) use pseudonyms::{Pseudonyms, rename_config};
 pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
 
 use crate::action::{ActionBuf, CloseReason};

@@ -204,6 +204,11 @@ impl Engine {
         self.pow = pow;
     }
 
+    /// The time of the last step.
+    pub fn time(&self) -> Time {
+        self.now
+    }
+
     /// Fills the facts of the configured pools from what is remembered, and wants them probed.
     pub(super) fn recall_facts(&mut self) {
         self.facts = self

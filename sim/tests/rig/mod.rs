@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dpmp_core::config::{Address, PoolConfig};
+use dpmp_core::trace::{EndReason, Recorder};
 use dpmp_core::{
     Action, ActionBuf, Command, Config, Conn, Engine, Event, Memory, MinerId, Notice, PoolId, PoolMemory, Span, Time,
     UpstreamId,
@@ -39,6 +40,8 @@ pub(crate) fn memory(size_a: u8, size_b: u8) -> Memory {
 }
 
 pub(crate) struct Rig {
+    /// Every session is recorded, whether somebody wants it or not.
+    recorder: Recorder,
     pub(crate) engine: Engine,
     pub(crate) now: Time,
     out: ActionBuf,
@@ -57,8 +60,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(config: Config, memory: &Memory) -> Rig {
+        let engine = Engine::new(config, memory, 7);
         let mut rig = Rig {
-            engine: Engine::new(config, memory, 7),
+            recorder: Recorder::new(&engine, 1, 0),
+            engine,
             now: Time::ZERO,
             out: ActionBuf::new(),
             log: String::new(),
@@ -87,7 +92,7 @@ impl Rig {
     pub(crate) fn step(&mut self, event: Event<'_>) {
         self.out.clear();
         let mut out = std::mem::take(&mut self.out);
-        self.engine.step(self.now, event, &mut out);
+        self.recorder.step(&mut self.engine, self.now, event, &mut out);
         if let Some((deadline, kind)) = self.engine.poll_timeout() {
             assert!(deadline > self.now, "a deadline that has passed: {kind:?}");
         }
@@ -121,6 +126,12 @@ impl Rig {
             }
         }
         self.out = out;
+    }
+
+    /// Closes the segment that is being recorded, gives it, and begins the next.
+    pub(crate) fn cut(&mut self) -> Vec<u8> {
+        let next = Recorder::new(&self.engine, 2, 0);
+        std::mem::replace(&mut self.recorder, next).end(EndReason::Asked)
     }
 
     fn name(&self, conn: Conn) -> String {
