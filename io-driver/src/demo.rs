@@ -55,13 +55,14 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
         config: config.clone(),
         config_path: "demo".to_owned(),
         state_path: Some(folder.0.join("state.json")),
+        recording_path: None,
         with_feed: true,
     };
     let mut proxy = Proxy::start(options)?;
     let Some(feed) = proxy.take_feed() else { anyhow::bail!("the proxy has no stream of facts") };
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = stopped.clone();
-    signals::watch(move || stop.store(true, Ordering::Relaxed)).context("cannot watch for signals")?;
+    signals::watch(move || stop.store(true, Ordering::Relaxed), || ()).context("cannot watch for signals")?;
     let miners = LiveMiners::start(demo_miners(), reachable(&proxy)?, CPU_BUDGET).context("cannot start the miners")?;
     let began = Instant::now();
     let mut stage = Stage {

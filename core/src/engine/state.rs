@@ -270,6 +270,11 @@ impl Engine {
         })
     }
 
+    /// All connections to pools: which pool, and for which miner (none for a probe).
+    pub fn upstreams(&self) -> impl Iterator<Item = (UpstreamId, PoolId, Option<MinerId>)> + '_ {
+        self.upstreams.values().map(|u| (u.id, u.pool, self.who_of(u).map(|who| who.miner)))
+    }
+
     /// All that the engine knows, as bytes: [`Engine::restore`] gives an engine that goes on identically.
     pub fn checkpoint(&self) -> Vec<u8> {
         let mut bytes = CHECKPOINT_VERSION.to_le_bytes().to_vec();

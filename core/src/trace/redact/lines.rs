@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn no_stratum_is_blotted_out() {
         let mut names = Names::new([3; 32]);
-        assert_eq!(rewritten(&mut names, MINER, r#"{"a bc1qxyz"#), "xx xxxxxxxx");
+        assert_eq!(rewritten(&mut names, MINER, r#"{"a bc1qxyz"#), "xxx xxxxxxx");
     }
 
     #[test]
