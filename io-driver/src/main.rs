@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run::run(cli.config, &cli.ports),
         Some(Task::Replay { file, print, filter }) => traces::replay(&file, print.then_some(&filter)),
-        Some(Task::Trace { task: TraceTask::Redact { input, output, force } }) => traces::redact(&input, &output, force),
+        Some(Task::Trace { task: TraceTask::Redact { input, output, force } }) => {
+            traces::redact(&input, &output, force)
+        }
         Some(Task::CheckConfig { file }) => Ok(run::check_config(&file)),
         Some(Task::Demo { seconds, calm, ports }) => demo::demo(seconds, calm, &ports),
     };

@@ -89,8 +89,7 @@ pub fn run(config: Option<PathBuf>, ports: &Ports) -> anyhow::Result<ExitCode> {
             line(Level::Warn, "recording_not_closed").text("text", "the event loop takes no requests").send();
         }
     };
-    signals::watch(stop, report)
-    .context("cannot watch for signals")?;
+    signals::watch(stop, report).context("cannot watch for signals")?;
     let code = finish(proxy.wait());
     logs::flush(Duration::from_millis(300));
     Ok(code)

@@ -5,13 +5,13 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use dpmp_core::trace::{Part, Reader, Replay, replay};
-use support::{Miner, Pool, Proxy, dpmp, folder, wait_for};
+use support::{Miner, Pool, Proxy, dpmp, folder};
 
 fn run(args: &[&str]) -> Output {
-    Command::new(dpmp()).args(args).output().unwrap()
+    dpmp().args(args).output().unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -19,9 +19,8 @@ fn text(output: &Output) -> String {
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .map(|dir| dir.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(folder).map(|dir| dir.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
     found.retain(|path| path.extension().is_some_and(|e| e == "trace"));
     found.sort();
     found
@@ -41,9 +40,7 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
     }
     // For a bug report.
     proxy.signal("USR1");
-    let said = wait_for("the log names the file", || {
-        proxy.log().lines().find(|line| line.contains("recording_closed")).map(str::to_owned)
-    });
+    let said = proxy.event("recording_closed").to_string();
     assert!(said.contains("00000001.trace") && said.contains("on request"), "{said}");
     let file = recording.join("00000001.trace");
     assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o700);
@@ -51,7 +48,8 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
     assert_eq!(proxy.metric("dpmp_recording_segments_total"), 1.0);
     assert_eq!(proxy.metric("dpmp_recording_segments_dropped_total"), 0.0);
     assert_eq!(miner.submit(30, "x.garage-rig-7", &job, size)["result"], true);
-    proxy.stop();
+    proxy.signal("TERM");
+    proxy.ended();
     assert_eq!(segments(&recording).len(), 2);
 
     let all = run(&["replay", recording.to_str().unwrap()]);
@@ -59,7 +57,10 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
     assert_eq!(text(&all).lines().count(), 2, "{}", text(&all));
     let path = file.to_str().unwrap();
     let shown = text(&run(&["replay", path, "--print"]));
-    assert!(shown.contains("mining.submit") && shown.contains("garage-rig-7") && shown.contains("PoolSwitched"), "{shown}");
+    assert!(
+        shown.contains("mining.submit") && shown.contains("garage-rig-7") && shown.contains("PoolSwitched"),
+        "{shown}"
+    );
     let filtered = text(&run(&["replay", path, "--print", "--miner", "garage-rig-7", "--event", "mining.submit"]));
     assert!(filtered.lines().filter(|l| l.contains("mining.submit")).count() >= 10, "{filtered}");
     assert!(!filtered.contains("mining.subscribe"), "{filtered}");
@@ -98,10 +99,13 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
 #[test]
 fn recording_can_be_switched_off() {
     let (a, b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
-    let mut proxy = Proxy::start("no-traces", [a.address, b.address], r#""recording": {"enabled": false}"#);
+    let mut proxy = Proxy::start("no-traces", [a.address, b.address], r#","recording": {"enabled": false}"#);
+    // The log knows pools only when the signals are long watched.
+    proxy.event("pool_connected");
     proxy.signal("USR1");
-    wait_for("the log says so", || proxy.log().contains("recording_not_closed").then_some(()));
-    proxy.stop();
+    proxy.event("recording_not_closed");
+    proxy.signal("TERM");
+    proxy.ended();
     assert!(!proxy.folder.join("recording").exists());
 }
 

@@ -240,7 +240,7 @@ fn a_changed_event_is_found() {
         mismatches += 1;
     }
     assert!(mismatches > 0);
-    let mut writer = dpmp_core::trace::SegmentWriter::new(&found[0].header, found[0].checkpoint);
+    let mut writer = dpmp_core::trace::SegmentWriter::new(&found[0].header, &found[0].checkpoint().expect("good"));
     for record in records {
         writer.record(&record);
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::digest::Digest;
 use super::event;
+use super::fold;
 use super::frame::{self, Fault, Kind, MAGIC};
 use crate::event::Event;
 use crate::time::{Span, Time};
@@ -111,7 +112,7 @@ fn take<const N: usize>(body: &mut &[u8]) -> Result<[u8; N], Fault> {
 }
 
 pub(super) fn put_checkpoint(out: &mut Vec<u8>, checkpoint: &[u8]) {
-    frame::put(out, Kind::Checkpoint, |out| out.extend_from_slice(checkpoint));
+    frame::put(out, Kind::Checkpoint, |out| fold::fold(out, checkpoint));
 }
 
 pub(super) fn put_event(out: &mut Vec<u8>, passed: Span, event: &Event<'_>) {

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 /// How each segment begins. No frame begins with its first byte, and no text contains it.
 pub const MAGIC: [u8; 8] = [0xD7, b'd', b'p', b'm', b'p', b't', b'r', 0x0A];
 
-/// Longest checkpoint that is read, in bytes.
-pub const LONGEST_CHECKPOINT: u32 = 1 << 30;
+/// Longest checkpoint that is read, in bytes, folded or not.
+pub const LONGEST_CHECKPOINT: u32 = 1 << 29;
 /// Longest record that is read, in bytes. A read of the driver is 16 KiB; a config is at most 1 MiB.
 pub const LONGEST_RECORD: u32 = 4 << 20;
 const LONGEST_HEADER: u32 = 1024;

@@ -9,10 +9,11 @@
 //! - [`Replay`] runs a segment again, step by step, and compares; [`replay`] does so to the end;
 //! - [`redact()`] takes names, addresses and payout scripts out of a recording, so that it can be given away.
 //!
-//! Inside, imports run one way: `redact` → `replay`, `recorder` → `reader` → `format` → `event`, `digest` → `frame`.
+//! Inside, imports run one way: `redact` → `replay`, `recorder` → `reader` → `format` → `event`, `digest`, `fold` → `frame`.
 
 mod digest;
 mod event;
+mod fold;
 mod format;
 mod frame;
 mod reader;

@@ -1,8 +1,10 @@
 //! From the bytes of a recording to its segments. Damage costs what lies between it and the next segment, and is told.
 
+use super::fold;
 use super::format::{self, EndReason, Header, Record};
 use super::frame::{self, Fault, Kind, MAGIC};
 use crate::time::Time;
+use alloc::vec::Vec;
 
 /// What a recording is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,10 +44,9 @@ pub struct Segment<'a> {
     pub offset: u64,
     /// Where it comes from.
     pub header: Header,
-    /// The engine at its begin.
-    pub checkpoint: &'a [u8],
     /// How it ends.
     pub ending: Ending,
+    checkpoint: &'a [u8],
     frames: &'a [u8],
 }
 
@@ -104,7 +105,7 @@ impl<'a> Reader<'a> {
                 Err(fault) => break (frames, Ending::Damaged(self.skip(fault))),
             }
         };
-        Ok(Segment { offset, header, checkpoint, ending, frames })
+        Ok(Segment { offset, header, ending, checkpoint, frames })
     }
 }
 
@@ -120,6 +121,19 @@ impl<'a> Iterator for Reader<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// The engine at its begin, for [`Engine::restore`](crate::Engine::restore).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, Fault> {
+        fold::unfold(self.checkpoint).ok_or(Fault::Unreadable)
+    }
+
+    /// Bytes of the checkpoint in the recording.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint.len() as u64
+    }
+
     /// The records in order. After a fault there is none.
     pub fn records(&self) -> Records<'a> {
         Records { rest: self.frames, time: self.header.time }

@@ -28,7 +28,7 @@ pub struct SegmentWriter {
 impl SegmentWriter {
     /// Begins a segment with a checkpoint of the engine.
     pub fn new(header: &Header, checkpoint: &[u8]) -> SegmentWriter {
-        let mut buffer = Vec::with_capacity(checkpoint.len() + 64 * 1024);
+        let mut buffer = Vec::with_capacity(64 * 1024);
         format::put_header(&mut buffer, header);
         format::put_checkpoint(&mut buffer, checkpoint);
         let checkpoint_bytes = buffer.len() as u64;

@@ -45,6 +45,9 @@ pub enum ReplayError {
         /// As replayed.
         found: Digest,
     },
+    /// Its checkpoint cannot be read.
+    #[error("its checkpoint cannot be read")]
+    Checkpoint,
     /// A record that cannot be read or stands where it cannot.
     #[error("after step {step}: {fault}")]
     Unreadable {
@@ -77,13 +80,24 @@ pub struct Replay<'a> {
     hashes: Vec<[u8; 32]>,
 }
 
+impl Segment<'_> {
+    /// The engine at the segment's begin.
+    ///
+    /// # Errors
+    /// [`ReplayError::Checkpoint`], [`ReplayError::Restore`].
+    pub fn restore(&self) -> Result<Engine, ReplayError> {
+        let checkpoint = self.checkpoint().map_err(|_| ReplayError::Checkpoint)?;
+        Ok(Engine::restore(&checkpoint)?)
+    }
+}
+
 impl<'a> Replay<'a> {
     /// Restores the segment's checkpoint.
     ///
     /// # Errors
-    /// [`ReplayError::Restore`].
+    /// As [`Segment::restore`].
     pub fn new(segment: &Segment<'a>) -> Result<Replay<'a>, ReplayError> {
-        let engine = Engine::restore(segment.checkpoint)?;
+        let engine = segment.restore()?;
         let (from, to) = (segment.header.time, segment.header.time);
         let summary = Summary { from, to, ..Summary::default() };
         Ok(Replay { engine, records: segment.records(), summary, hashes: Vec::new() })

@@ -75,13 +75,16 @@ pub struct RecordingSeries {
 impl RecordingSeries {
     fn new(make: &Maker<'_>) -> Result<RecordingSeries, Error> {
         Ok(RecordingSeries {
-            bytes: make.counter("dpmp_recording_written_bytes_total", "Bytes of the flight recording that were written.")?,
-            segments: make.counter("dpmp_recording_segments_total", "Segments of the recording that were completed.")?,
+            bytes: make
+                .counter("dpmp_recording_written_bytes_total", "Bytes of the flight recording that were written.")?,
+            segments: make
+                .counter("dpmp_recording_segments_total", "Segments of the recording that were completed.")?,
             dropped: make.counter(
                 "dpmp_recording_segments_dropped_total",
                 "Segments that are not recorded, or not to their end: the disk was full, failing or too slow.",
             )?,
-            size: make.gauge("dpmp_recording_size_bytes", "Bytes in the recording's folder; at most recording.max_mib.")?,
+            size: make
+                .gauge("dpmp_recording_size_bytes", "Bytes in the recording's folder; at most recording.max_mib.")?,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! The flight recording: what the engine is told, in a ring of files beside the config, so that any failure can be run
 //! again (`dpmp replay`). [`Recording`] is the loop's end, `writer` the thread, `ring` the folder.
 //!
-//! The loop pays for encoding each event into memory, and for one checkpoint a segment: MEASURED_COST.
+//! The loop pays for encoding each event into memory, and for one checkpoint a segment: 0.3 to 0.6 µs and 195
+//! bytes a share, 0.5 µs and 1.5 KB a job, and 10 ms a checkpoint at 100 miners (30 ms where each remembers 128 jobs: 9 MB,
+//! folded to 0.5 MB), which come once in 4 MB, that is in about five minutes (`cost` in sim/examples measures them).
 
 mod ring;
 mod writer;

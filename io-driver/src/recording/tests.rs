@@ -107,7 +107,8 @@ fn segments_are_eight_times_their_checkpoint() {
     for file in &files[..files.len() - 1] {
         let bytes = fs::read(file).unwrap();
         let Some(Part::Segment(segment)) = Reader::new(&bytes).next() else { panic!() };
-        assert!(bytes.len() >= 8 * segment.checkpoint.len());
+        assert_eq!(segment.ending, Ending::Closed(EndReason::Full));
+        assert!(bytes.len() as u64 >= 8 * segment.checkpoint_bytes());
     }
 }
 
@@ -211,10 +212,10 @@ fn closing_on_request_begins_the_next() {
     feed(&mut recording, &mut engine, 5, 5);
     recording.finish(EndReason::Stopped, Duration::from_secs(10));
     let files = segments_in(&folder).unwrap();
-    assert_eq!(files.iter().flat_map(|f| endings(f)).collect::<Vec<_>>(), [
-        Ending::Closed(EndReason::Asked),
-        Ending::Closed(EndReason::Stopped)
-    ]);
+    assert_eq!(
+        files.iter().flat_map(|f| endings(f)).collect::<Vec<_>>(),
+        [Ending::Closed(EndReason::Asked), Ending::Closed(EndReason::Stopped)]
+    );
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Timeline {
         };
         let text = format!("{notice:?}");
         let name = text.split([' ', '{', '(']).next().unwrap_or_default();
-        let rest = without_who(text[name.len()..].trim().trim_matches(['{', '}']).trim());
+        let rest = tidy(&without_who(text[name.len()..].trim().trim_matches(['{', '}']).trim()));
         self.show(time, subject, &[name], &format!("* {name} {}", shorten(&rest)), say);
     }
 
@@ -228,6 +228,35 @@ fn without_who(fields: &str) -> String {
     let Some(end) = fields[start..].find('}').map(|at| start + at + 1) else { return fields.to_owned() };
     let end = end + fields[end..].chars().take_while(|c| matches!(c, ')' | ',' | ' ')).count();
     [&fields[..start], &fields[end..]].concat()
+}
+
+/// Numbers as people write them: pools by letter, lengths of time in seconds, difficulties as one number.
+fn tidy(fields: &str) -> String {
+    let mut out = String::new();
+    let mut rest = fields;
+    while let Some((at, word)) = ["PoolId(", "UpstreamId(", "JobId(", "Span(", "Difficulty {"]
+        .iter()
+        .filter_map(|w| Some((rest.find(w)?, *w)))
+        .min()
+    {
+        out.push_str(&rest[..at]);
+        let inside = &rest[at + word.len()..];
+        let Some(end) = inside.find([')', '}']) else { break };
+        let (value, after) = inside.split_at(end);
+        let mut numbers = value.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok());
+        let (first, second) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        out.push_str(&match word {
+            "PoolId(" => u8::try_from(first).map_or_else(|_| "?".to_owned(), |slot| PoolId(slot).to_string()),
+            "JobId(" => format!("{first:08x}"),
+            "Span(" => format!("{} s", first as f64 / 1e6),
+            "Difficulty {" if second > 0 => format!("{first}e-{second}"),
+            "Difficulty {" => first.to_string(),
+            _ => format!("#{first}"),
+        });
+        rest = &after[1..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whom a fact is about.

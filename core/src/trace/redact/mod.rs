@@ -120,7 +120,7 @@ fn failed(segment: &Segment<'_>, error: ReplayError) -> RedactError {
 
 /// Learns all names of a segment.
 fn collect(segment: &Segment<'_>, names: &mut Names, secrets: &mut Secrets) -> Result<(), ReplayError> {
-    let engine = Engine::restore(segment.checkpoint)?;
+    let engine = segment.restore()?;
     engine.names(&mut |name| {
         names.learn(name);
         secrets.name(name);
