@@ -55,7 +55,7 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
         config: config.clone(),
         config_path: "demo".to_owned(),
         state_path: Some(folder.0.join("state.json")),
-        recording_path: None,
+        recording_path: Some(folder.0.join("recording")),
         with_feed: true,
     };
     let mut proxy = Proxy::start(options)?;
@@ -101,7 +101,12 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
     if faults.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&[format!("the log is {}", folder.keep().join("dpmp.log").display())]);
+    let kept = folder.keep();
+    say(&[format!(
+        "the log is {}, the recording {}",
+        kept.join("dpmp.log").display(),
+        kept.join("recording").display()
+    )]);
     Ok(ExitCode::FAILURE)
 }
 

@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use dpmp_core::trace::{Part, Reader, Replay, replay};
+use dpmp_core::trace::{Part, Reader, Replay, redact, replay};
 use support::{Miner, Pool, Proxy, dpmp, folder};
 
 fn run(args: &[&str]) -> Output {
-    dpmp().args(args).output().unwrap()
+    dpmp().args(args).output().expect("the binary runs")
 }
 
 fn text(output: &Output) -> String {
@@ -125,6 +125,11 @@ fn committed_recordings_replay() {
             let summary = replay(&segment).unwrap_or_else(|error| {
                 panic!("{name}: {error}; if what is sent was changed on purpose: cargo test -p dpmp-sim --test golden -- --ignored")
             });
+            let redacted = redact(&bytes, [9; 32]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            for part in Reader::new(&redacted.bytes) {
+                let Part::Segment(segment) = part else { panic!("{name}: {part:?}") };
+                replay(&segment).unwrap_or_else(|error| panic!("{name}, redacted: {error}"));
+            }
             let mut timeline = dpmp::traces::Timeline::new(&dpmp::cli::PrintFilter::default()).unwrap();
             let mut again = Replay::new(&segment).unwrap();
             timeline.begin(again.engine());

@@ -58,6 +58,16 @@ fn rename_address(address: &mut Address, to: &mut impl Pseudonyms) {
     address.host = to.name(&address.host);
 }
 
+/// The host of `host:port`; a port is no name.
+fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+fn rename_key(address: &str, to: &mut impl Pseudonyms) -> String {
+    let host = host_of(address);
+    [&to.name(host), &address[host.len()..]].concat()
+}
+
 fn rename_peer(peer: &mut SocketAddr, to: &mut impl Pseudonyms) {
     peer.set_ip(to.address(peer.ip()));
 }
@@ -132,7 +142,7 @@ impl Engine {
         }
         self.facts.iter_mut().for_each(|facts| rename_arc(&mut facts.host, to));
         let remembered = take(&mut self.remembered);
-        self.remembered = remembered.into_iter().map(|(address, memory)| (to.name(&address), memory)).collect();
+        self.remembered = remembered.into_iter().map(|(address, memory)| (rename_key(&address, to), memory)).collect();
         let addresses: BTreeMap<IpAddr, u32> = take(&mut self.addresses);
         self.addresses = addresses.into_iter().map(|(address, count)| (to.address(address), count)).collect();
         let visitors = take(&mut self.visitors);
@@ -153,7 +163,7 @@ impl Engine {
         }
         self.upstreams.values().for_each(|upstream| take(&upstream.user));
         self.facts.iter().for_each(|facts| take(&facts.host));
-        self.remembered.keys().for_each(|address| take(address));
+        self.remembered.keys().for_each(|address| take(host_of(address)));
     }
 
     /// Addresses that the engine holds.

@@ -66,3 +66,28 @@ impl Secrets {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_found() {
+        let mut secrets = Secrets::default();
+        secrets.name("bc1qxyz0123456789.garage-rig");
+        secrets.name("x");
+        secrets.name("worker");
+        secrets.name("00c0ffee");
+        secrets.name("cgminer");
+        secrets.public("cgminer/4.11.1");
+        secrets.address("192.0.2.1".parse().unwrap());
+        for fine in ["x worker 00c0ffee cgminer/4.11.1 rig 192.0.3.1", ""] {
+            assert_eq!(secrets.check(fine.as_bytes()), Ok(()));
+        }
+        for left in ["to bc1qxyz0123456789.", "a garage", "192.0.2.1"] {
+            let found = secrets.check(left.as_bytes());
+            // "garage" has six letters, of which none is by chance.
+            assert!(matches!(found, Err(RedactError::Left { .. })), "{left}");
+        }
+    }
+}

@@ -107,7 +107,7 @@ pub fn redact(recording: &[u8], key: [u8; 32]) -> Result<Redacted, RedactError> 
     }
     let mut redacted = Redacted { bytes: Vec::new(), segments: 0, steps: 0, damaged };
     for segment in &segments {
-        redacted.steps += rewrite(segment, &mut names, &mut redacted.bytes)?;
+        redacted.steps += rewrite(segment, &mut names, &secrets, &mut redacted.bytes)?;
         redacted.segments += 1;
     }
     secrets.check(&redacted.bytes)?;
@@ -200,7 +200,7 @@ impl Pseudonyms for Renaming<'_> {
 }
 
 /// Appends a segment with pseudonyms. Gives its steps.
-fn rewrite(segment: &Segment<'_>, names: &mut Names, out: &mut Vec<u8>) -> Result<u64, RedactError> {
+fn rewrite(segment: &Segment<'_>, names: &mut Names, secrets: &Secrets, out: &mut Vec<u8>) -> Result<u64, RedactError> {
     let number = segment.header.number;
     let fail = |error| failed(segment, error);
     let mut original = Replay::new(segment).map_err(fail)?;
@@ -210,7 +210,11 @@ fn rewrite(segment: &Segment<'_>, names: &mut Names, out: &mut Vec<u8>) -> Resul
     second.rename(&mut Renaming { names, streams: &mut streams });
     second.set_proof_of_work(Pow::Given(Default::default()));
     let header = Header { redacted: true, ..segment.header.clone() };
-    let mut writer = SegmentWriter::new(&header, &second.checkpoint());
+    let checkpoint = second.checkpoint();
+    // A name may be cut by the end of a read, or by folding: they are looked for where they are whole.
+    secrets.check(&checkpoint)?;
+    streams.whole().try_for_each(|bytes| secrets.check(bytes))?;
+    let mut writer = SegmentWriter::new(&header, &checkpoint);
     let (mut was, mut is) = (ActionBuf::new(), ActionBuf::new());
     let unfinished = matches!(segment.records().last(), Some(Ok(Record::Event(..))));
     let events = segment.records().filter(|r| matches!(r, Ok(Record::Event(..)))).count() as u64;

@@ -97,7 +97,8 @@ pub(super) struct Names {
 }
 
 fn in_word(c: char) -> bool {
-    !c.is_ascii() || c.is_ascii_alphanumeric()
+    // The engine strips control characters from names: they stay what they are.
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { !c.is_control() && !c.is_whitespace() }
 }
 
 /// The words of a text.

@@ -55,6 +55,11 @@ impl Streams {
         }
     }
 
+    /// All bytes of each connection.
+    pub(super) fn whole(&self) -> impl Iterator<Item = &[u8]> {
+        self.all.values().map(|stream| stream.bytes.as_slice())
+    }
+
     /// The next bytes of a connection, as many as came at once.
     pub(super) fn take(&mut self, conn: Conn, length: usize) -> &[u8] {
         let Some(stream) = self.all.get_mut(&conn) else { return &[] };
