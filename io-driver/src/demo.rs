@@ -62,7 +62,12 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
     let Some(feed) = proxy.take_feed() else { anyhow::bail!("the proxy has no stream of facts") };
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = stopped.clone();
-    signals::watch(move || stop.store(true, Ordering::Relaxed), || ()).context("cannot watch for signals")?;
+    let handle = proxy.handle();
+    let report = move || {
+        // If the loop takes no requests there is nothing to report on.
+        let _ = handle.close_recording();
+    };
+    signals::watch(move || stop.store(true, Ordering::Relaxed), report).context("cannot watch for signals")?;
     let miners = LiveMiners::start(demo_miners(), reachable(&proxy)?, CPU_BUDGET).context("cannot start the miners")?;
     let began = Instant::now();
     let mut stage = Stage {

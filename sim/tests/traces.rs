@@ -273,12 +273,83 @@ fn a_redacted_recording_replays_and_tells_no_name() {
         for secret in SECRETS.iter().chain(&["half-a-name", "c0ffee00", "C0FFEE00"]) {
             assert!(!contains(&redacted.bytes, secret), "{secret} is left");
         }
+        let hashes = segments(&redacted.bytes)
+            .iter()
+            .flat_map(Segment::records)
+            .filter(|record| matches!(record, Ok(dpmp_core::trace::Record::Hashes(_))));
+        assert!(hashes.count() >= 3, "shares were checked");
         assert!(contains(&redacted.bytes, "cgminer/4.11.1"), "what the engine reads stays");
         assert!(segments(&redacted.bytes).iter().all(|segment| segment.header.redacted));
         assert_eq!(redact(&bytes, [42; 32]).expect("again").bytes, redacted.bytes, "one key, one result");
         assert_ne!(redact(&bytes, [43; 32]).expect("again").bytes, redacted.bytes);
         let twice = redact(&redacted.bytes, [44; 32]).expect("a redacted one can be redacted");
         assert_eq!(replay_all(&twice.bytes).len(), after.len());
+    }
+}
+
+#[test]
+fn however_the_streams_are_cut_the_same_goes_out_and_no_name_is_told() {
+    let (_, bytes) = session(None);
+    let found = segments(&bytes);
+    let whole = replay(&found[0]).expect("replays");
+    for size in [1, 2, 3, 7, 31, 64] {
+        let mut engine = found[0].restore().expect("restores");
+        let mut recorder = dpmp_core::trace::Recorder::new(&engine, 9, 0);
+        let mut out = ActionBuf::new();
+        for record in found[0].records() {
+            let Ok(dpmp_core::trace::Record::Event(time, event)) = record else { continue };
+            let Event::Received { conn, bytes } = event else {
+                out.clear();
+                recorder.step(&mut engine, time, event, &mut out);
+                continue;
+            };
+            for piece in bytes.chunks(size) {
+                out.clear();
+                recorder.step(&mut engine, time, Event::Received { conn, bytes: piece }, &mut out);
+            }
+        }
+        let cut = recorder.end(dpmp_core::trace::EndReason::Stopped);
+        assert_eq!(replay_all(&cut)[0].digest, whole.digest, "pieces of {size}");
+        let redacted = redact(&cut, [1; 32]).expect("can be redacted");
+        replay_all(&redacted.bytes);
+        assert!(SECRETS.iter().all(|secret| !contains(&redacted.bytes, secret)));
+    }
+}
+
+#[test]
+fn hostile_bytes_never_panic_the_reader() {
+    let (_, bytes) = session(None);
+    let mut state = 1u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    for _ in 0..2_000 {
+        let mut changed = bytes.clone();
+        for _ in 0..next() % 8 {
+            let (at, n) = (next() % changed.len(), next() % 64);
+            match next() % 4 {
+                0 => changed[at] = next() as u8,
+                1 => drop(changed.drain(at..(at + n).min(changed.len()))),
+                2 => changed.truncate(at.max(1)),
+                _ => {
+                    let piece = changed[at..(at + n).min(changed.len())].to_vec();
+                    let to = next() % changed.len();
+                    changed.splice(to..to, piece);
+                }
+            }
+        }
+        let mut covered = 0;
+        for part in Reader::new(&changed) {
+            match part {
+                Part::Damage(damage) => covered += damage.bytes,
+                Part::Segment(segment) => {
+                    covered += 1;
+                    let _ = replay(&segment);
+                }
+            }
+        }
+        assert!(covered > 0);
     }
 }
 

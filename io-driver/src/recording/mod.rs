@@ -113,32 +113,33 @@ impl Recording {
     }
 
     fn after_step(&mut self, now: Time) {
-        let Some(recorder) = &mut self.recorder else { return };
+        let (Some(recorder), Some(writer)) = (&mut self.recorder, &self.writer) else { return };
+        if writer.failed(self.number) {
+            // Counted by the writer.
+            return self.pause(now);
+        }
         let least = SMALLEST_SEGMENT.min(self.max_bytes / 8);
         if recorder.writer().full(least) {
             self.close(EndReason::Full);
         } else if recorder.writer().waiting() >= PIECE || now.since(self.flushed) >= FLUSH {
             self.flushed = now;
-            let Some(writer) = &self.writer else { return };
-            if writer.failed(self.number) {
-                // Counted by the writer.
-                self.recorder = None;
-                self.number += 1;
-                self.next = now + RETRY;
-            } else {
-                let piece = recorder.writer().take(Vec::with_capacity(PIECE as usize));
-                if writer.bytes(piece).is_err() {
-                    self.dropped(now);
-                }
+            let piece = recorder.writer().take(Vec::with_capacity(PIECE as usize));
+            if writer.bytes(piece).is_err() {
+                self.dropped(now);
             }
         }
     }
 
-    /// The writer does not keep up.
-    fn dropped(&mut self, now: Time) {
+    /// Gives the segment up and waits a while with the next.
+    fn pause(&mut self, now: Time) {
         self.recorder = None;
         self.number += 1;
         self.next = now + RETRY;
+    }
+
+    /// The writer does not keep up.
+    fn dropped(&mut self, now: Time) {
+        self.pause(now);
         self.series.dropped.inc();
         line(Level::Debug, "recording_dropped").text("text", "the disk does not keep up with the recording").send();
     }

@@ -183,6 +183,18 @@ fn a_stuck_disk_does_not_stop_the_loop() {
 }
 
 #[test]
+fn a_ring_without_room_records_nothing() {
+    let folder = folder("none");
+    let metrics = Metrics::new(2).unwrap();
+    let mut recording = Recording::start(folder.clone(), 0, metrics.recording.clone()).unwrap();
+    feed(&mut recording, &mut engine(), 0, 50);
+    assert!(recording.said_too_small);
+    recording.finish(EndReason::Stopped, Duration::from_secs(10));
+    assert_eq!(metrics.recording.dropped.get(), 1);
+    assert!(segments_in(&folder).unwrap().is_empty());
+}
+
+#[test]
 fn a_crash_leaves_the_event_that_caused_it() {
     let folder = folder("crash");
     let metrics = Metrics::new(2).unwrap();

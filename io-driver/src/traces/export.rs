@@ -3,6 +3,7 @@
 use std::fs;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,7 +21,10 @@ pub fn redact(input: &Path, output: &Path, force: bool) -> anyhow::Result<ExitCo
     if !force && output.exists() {
         return Err(exists());
     }
-    let redacted = dpmp_core::trace::redact(&recording, key()?)
+    let key = key()?;
+    // A recording that was made to harm may hold an engine that never was.
+    let redacted = catch_unwind(|| dpmp_core::trace::redact(&recording, key))
+        .map_err(|_| anyhow::anyhow!("the engine crashed while {} was run; nothing was written", input.display()))?
         .with_context(|| format!("{} cannot be redacted; nothing was written", input.display()))?;
     // Whole or not at all: what is half written would not replay.
     let temporary = output.with_extension("trace.new");
