@@ -109,6 +109,25 @@ fn recording_can_be_switched_off() {
     assert!(!proxy.folder.join("recording").exists());
 }
 
+#[test]
+fn a_killed_proxy_leaves_what_it_wrote() {
+    let (a, b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
+    let mut proxy = Proxy::start("killed", [a.address, b.address], "");
+    let mut miner = Miner::connect(proxy.port);
+    let (size, job) = miner.login("walletless.rig");
+    // What is older than a second is handed to the disk.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(miner.submit(10, "x.rig", &job, size)["result"], true);
+    let recording = proxy.folder.join("recording");
+    support::wait_for("something is written", || {
+        segments(&recording).first().filter(|file| fs::metadata(file).is_ok_and(|m| m.len() > 1000)).cloned()
+    });
+    proxy.signal("KILL");
+    proxy.ended();
+    let output = run(&["replay", recording.to_str().unwrap()]);
+    assert!(output.status.success() && text(&output).contains("without an end"), "{}", text(&output));
+}
+
 /// Every recording in `snapshots`, and its timeline. A new one needs nothing but its file: its timeline is then to be
 /// reviewed (`cargo insta review`).
 #[test]

@@ -3,7 +3,10 @@
 mod rig;
 
 use dpmp_core::config::Address;
-use dpmp_core::trace::{Ending, Fault, Part, Reader, ReplayError, Segment, Summary, redact, replay};
+use dpmp_core::trace::{
+    EndReason, Ending, Fault, Part, Reader, Record, Recorder, Replay, ReplayError, Segment, SegmentWriter, Summary,
+    redact, replay,
+};
 use dpmp_core::{ActionBuf, Command, Config, Conn, Event, MinerId, Span};
 use rig::{A, B, Rig, config, memory};
 
@@ -230,7 +233,6 @@ fn a_changed_event_is_found() {
     let found = segments(&bytes);
     let mut records: Vec<_> = found[0].records().map(|r| r.expect("good")).collect();
     for record in &mut records {
-        use dpmp_core::trace::Record;
         let Record::Event(_, Event::Received { conn: Conn::Miner(_), bytes }) = record else { continue };
         if !bytes.windows(needle.len()).any(|w| w == needle) {
             continue;
@@ -240,7 +242,7 @@ fn a_changed_event_is_found() {
         mismatches += 1;
     }
     assert!(mismatches > 0);
-    let mut writer = dpmp_core::trace::SegmentWriter::new(&found[0].header, &found[0].checkpoint().expect("good"));
+    let mut writer = SegmentWriter::new(&found[0].header, &found[0].checkpoint().expect("good"));
     for record in records {
         writer.record(&record);
     }
@@ -273,10 +275,8 @@ fn a_redacted_recording_replays_and_tells_no_name() {
         for secret in SECRETS.iter().chain(&["half-a-name", "c0ffee00", "C0FFEE00"]) {
             assert!(!contains(&redacted.bytes, secret), "{secret} is left");
         }
-        let hashes = segments(&redacted.bytes)
-            .iter()
-            .flat_map(Segment::records)
-            .filter(|record| matches!(record, Ok(dpmp_core::trace::Record::Hashes(_))));
+        let found = segments(&redacted.bytes);
+        let hashes = found.iter().flat_map(Segment::records).filter(|r| matches!(r, Ok(Record::Hashes(_))));
         assert!(hashes.count() >= 3, "shares were checked");
         assert!(contains(&redacted.bytes, "cgminer/4.11.1"), "what the engine reads stays");
         assert!(segments(&redacted.bytes).iter().all(|segment| segment.header.redacted));
@@ -294,10 +294,10 @@ fn however_the_streams_are_cut_the_same_goes_out_and_no_name_is_told() {
     let whole = replay(&found[0]).expect("replays");
     for size in [1, 2, 3, 7, 31, 64] {
         let mut engine = found[0].restore().expect("restores");
-        let mut recorder = dpmp_core::trace::Recorder::new(&engine, 9, 0);
+        let mut recorder = Recorder::new(&engine, 9, 0);
         let mut out = ActionBuf::new();
         for record in found[0].records() {
-            let Ok(dpmp_core::trace::Record::Event(time, event)) = record else { continue };
+            let Ok(Record::Event(time, event)) = record else { continue };
             let Event::Received { conn, bytes } = event else {
                 out.clear();
                 recorder.step(&mut engine, time, event, &mut out);
@@ -308,7 +308,7 @@ fn however_the_streams_are_cut_the_same_goes_out_and_no_name_is_told() {
                 recorder.step(&mut engine, time, Event::Received { conn, bytes: piece }, &mut out);
             }
         }
-        let cut = recorder.end(dpmp_core::trace::EndReason::Stopped);
+        let cut = recorder.end(EndReason::Stopped);
         assert_eq!(replay_all(&cut)[0].digest, whole.digest, "pieces of {size}");
         let redacted = redact(&cut, [1; 32]).expect("can be redacted");
         replay_all(&redacted.bytes);
@@ -327,6 +327,9 @@ fn hostile_bytes_never_panic_the_reader() {
     for _ in 0..2_000 {
         let mut changed = bytes.clone();
         for _ in 0..next() % 8 {
+            if changed.is_empty() {
+                break;
+            }
             let (at, n) = (next() % changed.len(), next() % 64);
             match next() % 4 {
                 0 => changed[at] = next() as u8,
@@ -349,7 +352,7 @@ fn hostile_bytes_never_panic_the_reader() {
                 }
             }
         }
-        assert!(covered > 0);
+        assert!(covered > 0 || changed.is_empty());
     }
 }
 
@@ -357,7 +360,7 @@ fn hostile_bytes_never_panic_the_reader() {
 fn a_restored_engine_goes_on_identically() {
     let (_, bytes) = session(None);
     let found = segments(&bytes);
-    let mut replay = dpmp_core::trace::Replay::new(&found[0]).expect("restores");
+    let mut replay = Replay::new(&found[0]).expect("restores");
     let mut out = ActionBuf::new();
     while replay.advance(&mut out).expect("replays").is_some() {
         let engine = replay.engine();
