@@ -123,6 +123,9 @@ impl Sizes {
 /// The size assumed for a pool that was never probed.
 pub(crate) const ASSUMED_EXTRANONCE2: u8 = 4;
 
+/// The smallest extranonce2 of a pool into which every profile but the oldest can be embedded.
+pub(crate) const SMALLEST_EMBEDDED: u8 = 4;
+
 /// The layout for a miner whose smallest pool has `smallest` bytes of extranonce2. None: no embedding is possible.
 pub fn sizes(profile: Profile, smallest: u8) -> Option<Sizes> {
     let sizes = |extranonce1, extranonce2| Some(Sizes { extranonce1, extranonce2 });

@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod action;
+pub mod close;
 pub mod config;
 pub mod difficulty;
 mod engine;
@@ -24,7 +25,8 @@ pub mod ids;
 pub mod notice;
 pub mod time;
 
-pub use action::{Action, ActionBuf, CloseReason};
+pub use action::{Action, ActionBuf};
+pub use close::CloseReason;
 pub use config::Config;
 pub use difficulty::{Difficulty, Target, Work};
 pub use engine::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};

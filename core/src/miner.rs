@@ -20,6 +20,8 @@ use crate::time::{Span, Time};
 /// How far a miner has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
+    /// The pools are being probed for the first time: what the miner sends is held for that moment.
+    AwaitingProbes { held: Vec<u8> },
     /// Neither subscribed nor authorised.
     Fresh,
     /// Authorised before it subscribed.
@@ -162,6 +164,11 @@ impl Miner {
 
     pub(crate) fn ready(&self) -> bool {
         self.stage == Stage::Ready
+    }
+
+    /// It was sent a job before.
+    pub(crate) fn any_job(&self) -> bool {
+        self.told.is_some()
     }
 
     pub(crate) fn working_for(&self) -> Option<PoolId> {

@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::CloseReason;
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::Profile;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
@@ -153,6 +153,8 @@ pub enum Verdict {
     Lost,
     /// The pool did not answer in time.
     Unanswered,
+    /// The miner left before the pool answered.
+    Abandoned,
 }
 
 /// Why a share was not forwarded.

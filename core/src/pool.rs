@@ -130,6 +130,19 @@ impl Upstream {
         }
     }
 
+    /// The group that it serves; none for a probe.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        match self.owner {
+            Owner::Group(group) => Some(group),
+            Owner::Probe => None,
+        }
+    }
+
+    /// It has answered subscribe.
+    pub(crate) fn subscribed(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting | Phase::Subscribing)
+    }
+
     /// Gives the request its id, and keeps it until it is answered.
     pub(crate) fn request(&mut self, request: Request) -> u64 {
         self.last_request += 1;
@@ -153,7 +166,11 @@ impl Upstream {
 
     /// Version bits that may go upstream. While configure is on its way, submits behind it are judged by its outcome.
     pub(crate) fn allowed_bits(&self) -> u32 {
-        if self.awaits_configure() { self.mask | self.asked_mask.unwrap_or(0) } else { self.mask }
+        if self.awaits_configure() {
+            self.mask | self.asked_mask.unwrap_or(0) & crate::extranonce::BIP_320
+        } else {
+            self.mask
+        }
     }
 
     /// True while an answer to configure is awaited.
@@ -185,6 +202,18 @@ impl Upstream {
         })
     }
 
+    /// Takes the submits of one miner, oldest first.
+    pub(crate) fn take_submits_of(&mut self, miner: MinerId) -> impl Iterator<Item = Submitted> + use<> {
+        let of_miner = |r: &Request| matches!(r, Request::Submit(s) if s.miner == miner);
+        let (taken, kept): (BTreeMap<_, _>, _) =
+            core::mem::take(&mut self.requests).into_iter().partition(|(_, r)| of_miner(r));
+        self.requests = kept;
+        taken.into_values().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
     /// True if submits wait for an answer.
     pub(crate) fn has_submits(&self) -> bool {
         self.oldest_submit().is_some()
@@ -211,6 +240,8 @@ pub(crate) struct Link {
     /// Outages in a row within the flap window, and when the last one was.
     flaps: u32,
     last_out: Time,
+    /// The pool has lost its weight; until this time it keeps the work that it has, if no other is ready for it yet.
+    pub(crate) retired_until: Option<Time>,
     /// Before this time the pool gets work only if there is no other.
     pub(crate) trusted_from: Time,
 }
@@ -282,6 +313,9 @@ pub(crate) struct PoolFacts {
 
 /// Shares after which old verdicts count half.
 const VERDICT_MEMORY: u64 = 10_000;
+/// What a pool refuses is made up for down to this part accepted: one that refuses nearly everything must not be given
+/// nearly all hash power for it.
+const LEAST_ACCEPTANCE: u32 = 500_000;
 /// A pool is taken to have accepted this many shares before the first.
 const PRIOR_SHARES: u64 = 200;
 
@@ -309,10 +343,12 @@ impl PoolFacts {
         self.accepted += u64::from(accepted);
     }
 
-    /// What part of the shares it accepts, parts per million; drawn towards all by the prior.
+    /// What part of the shares it accepts, parts per million; drawn towards all by the prior, and never told below
+    /// [`LEAST_ACCEPTANCE`].
     pub(crate) fn acceptance(&self) -> u32 {
         // At most 10,200 million over at least 200: the quotient is at most a million.
-        ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32
+        let measured = ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32;
+        measured.max(LEAST_ACCEPTANCE)
     }
 
     /// A pool granted `granted` of the version bits that were `asked` for.
@@ -355,7 +391,11 @@ mod tests {
         for i in 0..50_000 {
             facts.judged(i % 2 == 0);
         }
-        assert!((490_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        assert!((500_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        for _ in 0..50_000 {
+            facts.judged(false);
+        }
+        assert_eq!(facts.acceptance(), LEAST_ACCEPTANCE);
     }
 
     #[test]

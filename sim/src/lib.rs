@@ -4,7 +4,8 @@
 //! call. They are strict: a pool rebuilds the header of every share in its own context, a miner checks every line that
 //! it gets against what its firmware bears. They share no parsing, extranonce, hex or hashing code with the engine.
 //!
-//! Two runners drive them: [`live`] on real sockets and real time, for `dpmp demo` and tests of the driver.
+//! Two runners drive them: [`world`] on virtual time around the engine, everything following from one seed, and
+//! [`live`] on real sockets and real time, for `dpmp demo` and tests of the driver.
 #![forbid(unsafe_code)]
 
 pub mod frame;
@@ -15,3 +16,4 @@ pub mod miner;
 pub mod pool;
 pub mod rng;
 pub mod target;
+pub mod world;

@@ -42,6 +42,15 @@ impl Target {
         hash.iter().rev().le(self.0.iter().rev())
     }
 
+    /// The number, most significant byte first.
+    pub fn to_be_bytes(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (bytes, word) in out.chunks_mut(8).zip(self.0.iter().rev()) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        out
+    }
+
     /// The most significant 32 bits: a hash whose own are greater cannot meet the target.
     pub fn top(&self) -> u32 {
         (self.0[3] >> 32) as u32
@@ -96,8 +105,7 @@ mod tests {
     use crate::hex;
 
     fn shown(target: Target) -> String {
-        let bytes: Vec<u8> = target.0.iter().rev().flat_map(|w| w.to_be_bytes()).collect();
-        hex::encode(&bytes)
+        hex::encode(&target.to_be_bytes())
     }
 
     #[test]

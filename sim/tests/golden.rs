@@ -166,7 +166,7 @@ fn write_the_committed_recordings() {
         ("first-contact", first_contact),
         ("bad-manners", bad_manners),
     ] {
-        let bytes = session().cut();
+        let bytes = session().recording();
         std::fs::write(folder.join(format!("{name}.trace")), bytes).expect("can be written");
     }
 }

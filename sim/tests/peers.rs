@@ -78,7 +78,7 @@ impl Pair {
                 self.pool.accept(self.conn, self.now, &mut from_pool);
                 self.miner.connected(self.now, &mut from_miner);
             }
-            self.miner.mine(2_000, self.now, &mut from_miner);
+            self.miner.mine(500, self.now, &mut from_miner);
             self.perform(from_pool, from_miner);
         }
     }
@@ -125,7 +125,7 @@ fn every_pool_accepts_honest_work() {
         let mut pair = Pair::new(PoolSpec { job_interval_us: SECOND, ..spec }, Personality::minerd());
         pair.run(20 * SECOND);
         let pool = pair.counts();
-        assert!(pool.shares.accepted() > 200, "{name}: {pool:#?}");
+        assert!(pool.shares.accepted() > 150, "{name}: {pool:#?}");
         assert_eq!(pool.shares.faults(), 0, "{name}: {pool:#?}");
         assert!(pool.shares.count(Reason::Stale) > 0, "{name}: late shares are stale after a block");
     }
@@ -147,7 +147,7 @@ fn tampered(spec: PoolSpec, personality: Personality, tamper: fn(String) -> Stri
 }
 
 fn edit_param(line: String, index: usize, edit: fn(&str) -> String) -> String {
-    let mut message: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut message: serde_json::Value = serde_json::from_str(&line).expect("miners send JSON");
     if message["method"] == "mining.submit" {
         let old = message["params"][index].as_str().unwrap_or_default().to_owned();
         message["params"][index] = edit(&old).into();
@@ -178,7 +178,7 @@ fn every_mistake_has_its_reason() {
 
 #[test]
 fn wrong_bytes_are_low_difficulty_and_repeats_are_duplicates() {
-    let spec = || PoolSpec { difficulty: "0.00001".into(), ..PoolSpec::new("good", 1) };
+    let spec = || PoolSpec { difficulty: "0.000002".into(), ..PoolSpec::new("good", 1) };
     let flip = |l| edit_param(l, 2, |old| format!("ee{}", &old[2..]));
     assert_eq!(tampered(spec(), Personality::cgminer(), flip), Reason::LowDifficulty);
 
@@ -192,7 +192,7 @@ fn wrong_bytes_are_low_difficulty_and_repeats_are_duplicates() {
     let before = pair.counts().shares.accepted();
     pair.run(3 * SECOND);
     let shares = pair.counts().shares;
-    assert!(shares.count(Reason::Duplicate) > 10);
+    assert!(shares.count(Reason::Duplicate) > 5);
     assert_eq!(shares.count(Reason::Duplicate), shares.accepted() - before);
     assert!(pair.miner.snapshot(pair.now).answered_twice > 0, "the miner counts replies that it did not ask for");
 }
@@ -203,7 +203,7 @@ fn a_raised_difficulty_hits_shares_in_flight_by_the_rule_of_the_software() {
     let mut pair =
         Pair::new(PoolSpec { script: script.clone(), ..PoolSpec::public_pool("pp", 1) }, Personality::minerd());
     pair.run(15 * SECOND);
-    assert!(pair.counts().shares.count(Reason::LowForChange) > 100);
+    assert!(pair.counts().shares.count(Reason::LowForChange) > 30);
     assert_eq!(pair.counts().shares.faults(), 0);
 
     let mut pair = Pair::new(PoolSpec { script, ..PoolSpec::ckpool("ck", 1) }, Personality::minerd());
@@ -224,7 +224,7 @@ fn outages() {
         assert_eq!(pair.counts().shares, pool.shares, "{mode:?}: no verdicts while it is out");
         pair.run(20 * SECOND);
         let (after, miner) = (pair.counts(), pair.miner.snapshot(pair.now));
-        assert!(after.shares.accepted() > pool.shares.accepted() + 100, "{mode:?}");
+        assert!(after.shares.accepted() > pool.shares.accepted() + 60, "{mode:?}");
         assert_eq!(after.shares.faults(), 0, "{mode:?}: {after:#?}");
         let stays = matches!(mode, OutageMode::Silent | OutageMode::Frozen);
         assert_eq!(miner.disconnects == 0, stays, "{mode:?}");

@@ -45,7 +45,7 @@ fn session(cut_after: Option<usize>) -> (Rig, Vec<u8>) {
     let mut cut = |rig: &mut Rig| {
         steps += 1;
         if cut_after == Some(steps) {
-            recording.extend(rig.cut());
+            recording.extend(rig.recording());
         }
     };
     rig.miner_connects(1);
@@ -114,7 +114,7 @@ fn session(cut_after: Option<usize>) -> (Rig, Vec<u8>) {
     rig.miner_connects(2);
     let conn = Conn::Miner(MinerId(2));
     rig.step(Event::Received { conn, bytes: b"{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"half-a-name" });
-    recording.extend(rig.cut());
+    recording.extend(rig.recording());
     (rig, recording)
 }
 
@@ -165,7 +165,7 @@ fn a_recording_can_be_cut_at_any_step() {
 fn damage_costs_only_its_segment() {
     let (mut rig, first) = session(None);
     rig.wait(Span::mins(2));
-    let second = rig.cut();
+    let second = rig.recording();
     let (_, third) = session(None);
     let bytes = [first.as_slice(), &second, &third].concat();
     let good = replay_all(&bytes);

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::state::{Drain, Engine, Plans, address_key};
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
 use crate::notice::{Notice, SwitchReason};
@@ -64,6 +65,11 @@ impl Engine {
             for probe in probes {
                 self.probe_done(probe, now, out);
             }
+            for miner in self.miners.values_mut() {
+                // What kept a miner off a pool, or on it, was another pool's fault.
+                miner.held_off.retain(|pool, _| !changed.contains(pool));
+                miner.held_to = miner.held_to.filter(|pool| !changed.contains(pool));
+            }
             self.remembered = memory.pools.into_iter().collect();
             self.recall_facts();
             for key in self.config.pools.iter().map(|p| address_key(&p.address)) {
@@ -75,11 +81,15 @@ impl Engine {
             let weights = self.config.scheduler.weights.as_slice().into();
             out.notice(Notice::WeightsChanged { weights });
         }
-        for group in groups {
-            let who = self.first_miner(group).map(|m| m.who());
+        for group in &groups {
+            let group = *group;
             for pool in self.config.pool_ids() {
-                if !self.config.in_use(pool) {
-                    self.close_link(group, pool, who.clone(), CloseReason::NotNeeded, now, out);
+                if self.config.in_use(pool) {
+                    if let Some(link) = self.link(group, pool) {
+                        link.retired_until = None;
+                    }
+                } else {
+                    self.retire(group, pool, now);
                 }
             }
             let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());
@@ -90,6 +100,13 @@ impl Engine {
         let miners: Vec<MinerId> = self.miners.keys().copied().collect();
         for miner in miners {
             self.place(miner, SwitchReason::Operator, now, out);
+        }
+        for group in groups {
+            for pool in self.config.pool_ids() {
+                if !self.config.in_use(pool) {
+                    self.close_retired(group, pool, now, out);
+                }
+            }
         }
     }
 

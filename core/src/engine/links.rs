@@ -1,19 +1,23 @@
 //! When a pool is connected, tried again, held off, trusted, probed.
 
 use super::state::Engine;
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
+use crate::miner::Stage;
 use crate::notice::{HeldOff, Notice, SwitchReason, Who};
 use crate::pool::{LinkState, Owner, Phase, Upstream};
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
 /// A pool must have answered configure, subscribe and authorize, and sent a job, within this time.
-const HANDSHAKE: Span = Span::secs(30);
+pub(super) const HANDSHAKE: Span = Span::secs(30);
 /// A submit must be answered within this time.
 pub(super) const ANSWER: Span = Span::secs(30);
 /// A pool that is held off may say something for this long before its connection is given up.
 const GIVE_UP: Span = Span::secs(30);
+/// A pool that has lost its weight keeps its work for this long at most.
+const RETIRE: Span = Span::secs(10);
 /// Pools that nobody is connected to are probed again after this time.
 const PROBE_AGAIN: Span = Span::mins(30);
 /// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
@@ -76,7 +80,8 @@ impl Engine {
     /// A probe's time has come: it is made unless the pool is known from a connection that stands.
     pub(super) fn probe(&mut self, pool: PoolId, now: Time, out: &mut ActionBuf) {
         // Groups try on their own, and what they learn is learnt for all.
-        let busy = self.config.in_use(pool) && !self.groups.is_empty();
+        let busy = self.config.in_use(pool)
+            && self.groups.values().any(|g| g.links.get(pool.index()).is_some_and(|l| l.state != LinkState::Off));
         if busy || self.draining.is_some() {
             self.timers.set(TimerKind::Probe(pool), now + PROBE_AGAIN);
             return;
@@ -110,6 +115,7 @@ impl Engine {
             let reason = CloseReason::ProbeDone;
             out.notice(Notice::PoolClosed { upstream: id, pool: upstream.pool, who: None, reason });
             self.probe_ended(upstream.pool, true, now);
+            self.check_first_probes(now, out);
         }
     }
 
@@ -146,11 +152,23 @@ impl Engine {
             let failures = self.facts.get(pool.index()).map_or(0, |f| f.probe_failures);
             let retry = PROBE_RETRY.times(1 << failures.saturating_sub(1).min(8)).min(LONGEST_PROBE_RETRY);
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who: None, error, failures, retry });
+            self.check_first_probes(now, out);
             return;
         };
         self.answer_lost(&mut upstream, now, out);
         let was_connected = upstream.phase != Phase::Connecting;
+        let wanted = self.config.in_use(pool);
         let retry = match self.link(group, pool) {
+            Some(link) if !wanted => {
+                // It had lost its weight: it is not tried again.
+                link.state = LinkState::Off;
+                link.held = None;
+                link.retired_until = None;
+                let who = self.first_miner(group).map(|m| m.who());
+                out.notice(Notice::PoolClosed { upstream: id, pool, who, reason });
+                self.place_group(group, SwitchReason::Failover, now, out);
+                return;
+            }
             Some(link) => {
                 if link.up {
                     link.went_out(now);
@@ -174,6 +192,20 @@ impl Engine {
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who, error, failures, retry });
         }
         self.place_group(group, SwitchReason::Failover, now, out);
+        // A subscribe waits for this pool's own extranonce: any other pool's will do.
+        if self.first_miner(group).is_some_and(|m| matches!(m.stage, Stage::AwaitingPool { .. })) {
+            let other = self.config.pool_ids().find(|p| {
+                self.config.in_use(*p)
+                    && self
+                        .groups
+                        .get(&group)
+                        .and_then(|g| g.links.get(p.index()))
+                        .is_some_and(|l| l.state == LinkState::Off)
+            });
+            if let Some(other) = other {
+                self.open_link(group, other, now, out);
+            }
+        }
     }
 
     /// Closes an upstream as no longer fit, and goes on as if the pool had.
@@ -200,6 +232,7 @@ impl Engine {
         let id = link.upstream();
         link.state = LinkState::Off;
         link.held = None;
+        link.retired_until = None;
         if let Some(mut upstream) = id.and_then(|id| self.drop_upstream(id)) {
             self.answer_lost(&mut upstream, now, out);
             out.push(Action::Close(Conn::Upstream(upstream.id)));
@@ -264,8 +297,20 @@ impl Engine {
         }
     }
 
-    pub(super) fn proven(&mut self, group: GroupId, _pool: PoolId, now: Time, out: &mut ActionBuf) {
+    /// A pool has stood long enough to be trusted, or has kept work without weight for long enough.
+    pub(super) fn proven(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
         self.place_group(group, SwitchReason::Return, now, out);
+        if !self.config.in_use(pool) {
+            self.close_retired(group, pool, now, out);
+        }
+    }
+
+    /// A pool has lost its weight: it keeps the work that it has for a moment, until another is ready for it.
+    pub(super) fn retire(&mut self, group: GroupId, pool: PoolId, now: Time) {
+        if let Some(link) = self.link(group, pool).filter(|l| l.state != LinkState::Off && l.retired_until.is_none()) {
+            link.retired_until = Some(now + RETIRE);
+            self.timers.set(TimerKind::LinkProven(group, pool), now + RETIRE);
+        }
     }
 
     fn silence(&self, pool: PoolId) -> Span {

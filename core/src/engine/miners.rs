@@ -3,9 +3,10 @@
 use core::mem::take;
 use core::net::SocketAddr;
 
+use super::issue::{CLOGGED, embedded_extranonce1};
 use super::state::{Engine, Group};
-use super::work::{CLOGGED, embedded_extranonce1};
-use crate::action::{Action, ActionBuf, CloseReason};
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::{BIP_320, Firmware, sizes};
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
@@ -54,6 +55,10 @@ impl Engine {
             return;
         }
         *self.addresses.entry(peer.ip()).or_default() += 1;
+        let mut miner = miner;
+        if self.awaits_first_probes() {
+            miner.stage = Stage::AwaitingProbes { held: alloc::vec::Vec::new() };
+        }
         self.miners.insert(id, miner);
         self.timers.set(TimerKind::MinerHandshake(id), now + HANDSHAKE);
     }
@@ -61,6 +66,39 @@ impl Engine {
     /// The connection is gone already.
     pub(super) fn miner_gone(&mut self, id: MinerId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
         self.remove_miner(id, reason, now, out);
+    }
+
+    /// Nothing is known yet of some pool in use, but its first probe is still under way.
+    fn awaits_first_probes(&self) -> bool {
+        self.first_probes_until.is_some()
+            && self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).any(|pool| {
+                self.facts
+                    .get(pool.index())
+                    .is_some_and(|f| f.probe_failures == 0 && (f.extranonce2_bytes.is_none() || f.mask.is_none()))
+            })
+    }
+
+    /// A probe has ended: if it was the last of the first ones, miners need not wait any more.
+    pub(super) fn check_first_probes(&mut self, now: Time, out: &mut ActionBuf) {
+        if self.first_probes_until.is_some() && !self.awaits_first_probes() {
+            self.first_probes_over(now, out);
+        }
+    }
+
+    /// The pools are known as far as they will be for now: miners that wait are heard.
+    pub(super) fn first_probes_over(&mut self, now: Time, out: &mut ActionBuf) {
+        self.first_probes_until = None;
+        self.timers.cancel(TimerKind::FirstProbes);
+        let waiting: alloc::vec::Vec<MinerId> =
+            self.miners.values().filter(|m| matches!(m.stage, Stage::AwaitingProbes { .. })).map(|m| m.id).collect();
+        for id in waiting {
+            let Some(miner) = self.miners.get_mut(&id) else { continue };
+            if let Stage::AwaitingProbes { held } = core::mem::replace(&mut miner.stage, Stage::Fresh)
+                && !held.is_empty()
+            {
+                self.miner_received(id, &held, now, out);
+            }
+        }
     }
 
     /// Takes a miner out of all tables. Its upstreams are closed behind what was written to them; the pools' answers to
@@ -90,6 +128,7 @@ impl Engine {
             self.spread_from = self.spread_from.min(now);
         }
         let Some(group_id) = miner.group else { return };
+        self.abandon_submits(&who, group_id, now, out);
         let Some(group) = self.groups.get_mut(&group_id) else { return };
         group.miners.retain(|other| *other != id);
         if group.miners.is_empty() {
@@ -152,7 +191,7 @@ impl Engine {
                 return self.close_miner(id, CloseReason::TlsProbe, now, out);
             }
         }
-        if let Stage::AwaitingPool { held, .. } = &mut miner.stage {
+        if let Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held } = &mut miner.stage {
             held.extend_from_slice(bytes);
             if held.len() > LONGEST_LINE {
                 self.close_miner(id, CloseReason::LineTooLong, now, out);
@@ -173,7 +212,7 @@ impl Engine {
             }
             match self.miners.get_mut(&id).map(|m| &mut m.stage) {
                 None => break,
-                Some(Stage::AwaitingPool { held, .. }) => {
+                Some(Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held }) => {
                     held.extend_from_slice(input);
                     break;
                 }
@@ -202,10 +241,19 @@ impl Engine {
                 self.miner_authorized(id, &request, &user, &password, now, out);
             }
             MinerRequest::ExtranonceSubscribe => {
-                if let Some(miner) = self.miners.get_mut(&id) {
-                    miner.extranonce_subscribed = true;
-                }
                 out.send(conn, |o| encode::reply_true(o, &request));
+                let Some(miner) = self.miners.get_mut(&id) else { return };
+                let freed = miner.must_reconnect() && miner.ready() && miner.held_to.is_none();
+                miner.extranonce_subscribed = true;
+                if freed {
+                    if let Some(cycle) = miner.cycle.as_mut() {
+                        cycle.rebase(&self.plans.slow, &self.plans.normal, now);
+                    }
+                    if let Some(group) = miner.group {
+                        self.open_links(group, now, out);
+                    }
+                    self.place(id, SwitchReason::Operator, now, out);
+                }
             }
             MinerRequest::SuggestDifficulty(difficulty) => {
                 out.send(conn, |o| encode::reply_true(o, &request));
@@ -434,7 +482,7 @@ impl Engine {
         match miner.stage {
             Stage::Fresh => miner.stage = Stage::AuthorizedOnly,
             Stage::SubscribedOnly => self.ready(id, now, out),
-            Stage::AuthorizedOnly | Stage::AwaitingPool { .. } | Stage::Ready => {}
+            Stage::AwaitingProbes { .. } | Stage::AuthorizedOnly | Stage::AwaitingPool { .. } | Stage::Ready => {}
         }
     }
 

@@ -8,11 +8,13 @@
 //! | `pools` | a pool's lines and its life: handshake, jobs, answers, end |
 //! | `shares` | a submit's way: check, verdict, forwarding, reply |
 //! | `links` | when a pool is connected, tried again, held off, probed |
-//! | `work` | which pool a miner works for, and the job it is sent |
+//! | `work` | which pool a miner works for, until when |
+//! | `issue` | the form of a job for one miner |
 //! | `pseudonyms` | nothing: where names and payout scripts lie, for redacted recordings |
 //! | `state` | the data itself |
 
 mod commands;
+mod issue;
 mod links;
 mod miners;
 mod pools;
@@ -24,7 +26,8 @@ mod work;
 pub(crate) use pseudonyms::{Pseudonyms, rename_config};
 pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
 
-use crate::action::{ActionBuf, CloseReason};
+use crate::action::ActionBuf;
+use crate::close::CloseReason;
 use crate::event::{Command, Event};
 use crate::ids::Conn;
 use crate::time::Time;
@@ -89,6 +92,7 @@ impl Engine {
                 TimerKind::LinkRetry(group, pool) => self.retry(group, pool, now, out),
                 TimerKind::LinkProven(group, pool) => self.proven(group, pool, now, out),
                 TimerKind::Probe(pool) => self.probe(pool, now, out),
+                TimerKind::FirstProbes => self.first_probes_over(now, out),
                 TimerKind::DrainEnd => self.end_drain(now, out),
             }
         }

@@ -108,7 +108,7 @@ impl Engine {
     fn visit_held(&mut self, visit: &mut impl FnMut(Conn, &mut [u8])) {
         for miner in self.miners.values_mut() {
             visit(Conn::Miner(miner.id), miner.framer.held());
-            if let Stage::AwaitingPool { held, .. } = &mut miner.stage {
+            if let Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held } = &mut miner.stage {
                 visit(Conn::Miner(miner.id), held);
             }
         }
@@ -146,7 +146,10 @@ impl Engine {
         let addresses: BTreeMap<IpAddr, u32> = take(&mut self.addresses);
         self.addresses = addresses.into_iter().map(|(address, count)| (to.address(address), count)).collect();
         let visitors = take(&mut self.visitors);
-        self.visitors = visitors.into_iter().map(|(address, visitor)| (to.address(address), visitor)).collect();
+        for (address, mut visitor) in visitors {
+            visitor.renegotiated.iter_mut().for_each(|(worker, _)| rename_arc(worker, to));
+            self.visitors.insert(to.address(address), visitor);
+        }
     }
 
     /// Names and secrets that the engine holds, for the last check of a redacted recording.
@@ -163,6 +166,7 @@ impl Engine {
         }
         self.upstreams.values().for_each(|upstream| take(&upstream.user));
         self.facts.iter().for_each(|facts| take(&facts.host));
+        self.visitors.values().flat_map(|visitor| &visitor.renegotiated).for_each(|(worker, _)| take(worker));
         self.remembered.keys().for_each(|address| take(host_of(address)));
     }
 

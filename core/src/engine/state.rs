@@ -37,6 +37,8 @@ pub struct Engine {
     pub(super) facts: Vec<PoolFacts>,
     /// What earlier runs and configs knew of pools that are not configured now.
     pub(super) remembered: BTreeMap<String, PoolMemory>,
+    /// Until this time miners wait for pools that were never probed; none: no longer.
+    pub(super) first_probes_until: Option<Time>,
     /// Miners connected from each address.
     pub(super) addresses: BTreeMap<IpAddr, u32>,
     pub(super) visitors: BTreeMap<IpAddr, Visitor>,
@@ -86,9 +88,14 @@ pub(super) struct Visitor {
     pub(super) wants_mask: bool,
     /// Agents that failed every share with the layout they got, and how often.
     pub(super) strikes: Vec<(Arc<str>, u8)>,
+    /// Workers that had to subscribe again because a pool had changed, and when.
+    pub(super) renegotiated: Vec<(Arc<str>, Time)>,
     /// Where in the schedule miners were that had to subscribe again, by agent.
     pub(super) returning: Vec<(Arc<str>, Cycle)>,
 }
+
+/// Miners that come before all pools were probed for the first time wait for this long at most.
+const FIRST_PROBES: Span = Span::millis(1_000);
 
 /// Most addresses that are remembered.
 const MOST_VISITORS: usize = 4096;
@@ -185,6 +192,7 @@ impl Engine {
             groups: BTreeMap::new(),
             facts: Vec::new(),
             remembered: memory.pools.iter().cloned().collect(),
+            first_probes_until: Some(Time::ZERO + FIRST_PROBES),
             addresses: BTreeMap::new(),
             visitors: BTreeMap::new(),
             last_upstream: 0,
@@ -195,6 +203,7 @@ impl Engine {
             config,
         };
         engine.recall_facts();
+        engine.timers.set(TimerKind::FirstProbes, Time::ZERO + FIRST_PROBES);
         engine
     }
 

@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 /// What became of a share: the values of the label `result`.
-pub(super) const RESULTS: [&str; 14] = [
+pub(super) const RESULTS: [&str; 15] = [
     "accepted",
     "credited",
     "rejected",
@@ -22,6 +22,7 @@ pub(super) const RESULTS: [&str; 14] = [
     "unauthorized",
     "not_subscribed",
     "lost",
+    "abandoned",
     "unanswered",
 ];
 /// Why a pool refused a share: the values of the label `reason`, by its code.

@@ -1,4 +1,5 @@
-//! A simulated miner without sockets or clock: its connections and what it makes of each line in `mod` and `session`,
+//! A simulated miner without sockets or clock: its connections in `mod` and `session`, what it
+//! makes of each line in `lines`,
 //! hashing in `work`, what it demands of the other end in `check`, its habits in `spec`, what it counts in `stats`.
 //!
 //! Call [`SimMiner::connected`], [`SimMiner::receive`] and [`SimMiner::closed`] as things happen, [`SimMiner::tick`] when
@@ -7,6 +8,7 @@
 //! [`SimMiner::reconnect_delay_us`] has passed.
 
 mod check;
+mod lines;
 mod session;
 mod spec;
 mod stats;
@@ -65,6 +67,7 @@ impl SimMiner {
             stats: MinerSnapshot {
                 name: spec.name.clone(),
                 personality: spec.personality.label.clone(),
+                rolls_at_will: spec.personality.rolling == Rolling::Always,
                 hash_rate: spec.hash_rate,
                 ..MinerSnapshot::default()
             },
@@ -147,6 +150,11 @@ impl SimMiner {
             let since = now_us.saturating_sub(session.since_us) as f64 / 1e6;
             self.stats.violations.push(now_us, || format!("disconnected after {since:.3} s"));
         }
+        self.end_session(now_us);
+    }
+
+    /// The network broke the connection, and nobody is to blame.
+    pub fn cut(&mut self, now_us: u64) {
         self.end_session(now_us);
     }
 

@@ -24,8 +24,8 @@ pub enum Step {
     ExtranonceSubscribe,
     /// `mining.suggest_difficulty`.
     SuggestDifficulty(f64),
-    /// `mining.suggest_target` with the target of difficulty 1.
-    SuggestTarget,
+    /// `mining.suggest_target` with the target of this difficulty.
+    SuggestTarget(f64),
     /// `mining.get_transactions`, as BFGMiner asks for it.
     GetTransactions,
     /// `mining.multi_version`, stock Antminer.
@@ -157,6 +157,8 @@ pub struct Personality {
     pub coinbase_limit: usize,
     /// Matches jobs by the CRC-16 of the id among the last four (Avalon).
     pub crc_job_ids: bool,
+    /// Takes one read from the socket for one message: never two in one write (LeafMiner).
+    pub one_message_a_write: bool,
 }
 
 /// One miner.
@@ -220,6 +222,7 @@ impl Personality {
             line_limit: 16_000,
             coinbase_limit: 6_500,
             crc_job_ids: false,
+            one_message_a_write: false,
         }
     }
 
@@ -287,7 +290,7 @@ impl Personality {
         }
     }
 
-    /// LeafMiner: random extranonce2 of exactly 4 bytes, upper case, small buffers.
+    /// LeafMiner: random extranonce2 of exactly 4 bytes, upper case, one read is one message.
     pub fn leafminer() -> Personality {
         Personality {
             label: "LeafMiner".into(),
@@ -301,6 +304,7 @@ impl Personality {
             silence_us: None,
             line_limit: 3_000,
             coinbase_limit: 400,
+            one_message_a_write: true,
             ..Personality::cgminer()
         }
     }
@@ -405,12 +409,27 @@ impl Personality {
         Personality {
             label: "unknown".into(),
             agent: "acme-hasher/1".into(),
-            handshake: vec![Step::Ping, Step::SuggestTarget, Step::Subscribe, Step::Capabilities, Step::Authorize],
+            handshake: vec![
+                Step::Ping,
+                Step::SuggestTarget(0.000_001),
+                Step::Subscribe,
+                Step::Capabilities,
+                Step::Authorize,
+            ],
             pipelined: true,
             set_extranonce: SetExtranonce::HangUp,
             ids: Ids::Strings,
             spelling: Spelling::Prefixed,
             ..Personality::cgminer()
+        }
+    }
+
+    /// Suggests this difficulty, where it suggests one.
+    pub fn suggest(&mut self, difficulty: f64) {
+        for step in &mut self.handshake {
+            if let Step::SuggestDifficulty(old) | Step::SuggestTarget(old) = step {
+                *old = difficulty;
+            }
         }
     }
 

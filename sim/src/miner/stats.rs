@@ -11,6 +11,8 @@ pub struct MinerSnapshot {
     pub name: String,
     /// The label of its personality.
     pub personality: String,
+    /// It rolls version bits whatever it is told.
+    pub rolls_at_will: bool,
     /// Hashes per second that it is meant to do.
     pub hash_rate: f64,
     /// It is connected now (probes included).
@@ -29,6 +31,8 @@ pub struct MinerSnapshot {
     pub disconnects: u64,
     /// Connections that it closed itself because something was not to its liking.
     pub hangups: u64,
+    /// Of them because version rolling was not granted, as these builds do.
+    pub mask_refusals: u64,
     /// Jobs received.
     pub jobs: u64,
     /// Jobs that said clean_jobs.
@@ -41,8 +45,8 @@ pub struct MinerSnapshot {
     pub accepted: u64,
     /// Refused, by code.
     pub rejected: BTreeMap<i64, u64>,
-    /// The words of the latest refusal.
-    pub last_refusal: String,
+    /// Refused, by code and words, the first 20 kinds.
+    pub refusals: BTreeMap<(i64, String), u64>,
     /// Not answered yet.
     pub unanswered: u64,
     /// Not answered when the connection ended.

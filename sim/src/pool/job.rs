@@ -35,21 +35,43 @@ pub struct PoolJob {
 }
 
 impl PoolJob {
+    /// The start of the coinbase as one connection is told it: where extranonce1 has no room to tell connections
+    /// apart, the last four bytes do, as in p2pool.
+    pub(super) fn coinb1_for(&self, conn: u64, extranonce1: &[u8]) -> Vec<u8> {
+        let mut coinb1 = self.coinb1.clone();
+        if extranonce1.len() < 2 {
+            coinb1.truncate(self.coinb1.len() - 4);
+            coinb1.extend((conn as u32).to_le_bytes());
+        }
+        coinb1
+    }
+
+    /// True if a coinbase that begins so is of this job, whatever the connection.
+    pub fn begins(&self, coinb1: &[u8]) -> bool {
+        coinb1.starts_with(&self.coinb1[..self.coinb1.len() - 4])
+    }
+
     /// The header of a share of this job.
-    pub fn header(&self, extranonce1: &[u8], extranonce2: &[u8], version: u32, ntime: u32, nonce: u32) -> Header {
-        let coinbase = header::coinbase(&self.coinb1, extranonce1, extranonce2, &self.coinb2);
+    pub(super) fn header(
+        &self,
+        (coinb1, extranonce1, extranonce2): (&[u8], &[u8], &[u8]),
+        version: u32,
+        ntime: u32,
+        nonce: u32,
+    ) -> Header {
+        let coinbase = header::coinbase(coinb1, extranonce1, extranonce2, &self.coinb2);
         let root = header::merkle_root(&coinbase, &self.branches);
         Header { version, prevhash: self.prevhash, root, ntime, nbits: self.nbits, nonce }
     }
 
     /// The parameters of `mining.notify`.
-    pub fn params(&self) -> String {
+    pub(super) fn params(&self, coinb1: &[u8]) -> String {
         let branches: Vec<String> = self.branches.iter().map(|b| format!("\"{}\"", hex::encode(b))).collect();
         format!(
             "[\"{}\",\"{}\",\"{}\",\"{}\",[{}],\"{:08x}\",\"{:08x}\",\"{:08x}\",{}]",
             self.id,
             hex::encode(&header::swap_words(self.prevhash)),
-            hex::encode(&self.coinb1),
+            hex::encode(coinb1),
             hex::encode(&self.coinb2),
             branches.join(","),
             self.version,
@@ -87,7 +109,7 @@ impl Jobs {
     }
 
     /// All that are remembered, oldest first.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &PoolJob> {
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = &PoolJob> {
         self.kept.iter()
     }
 
@@ -145,7 +167,7 @@ impl Jobs {
         before.extend(ntime.to_le_bytes());
         before.push(10);
         before.extend((seq as u32).to_le_bytes());
-        before.extend(self.rng.bytes(6));
+        before.extend(self.rng.bytes(8));
         let mut after = vec![b'/'];
         after.extend(spec.name.bytes().take(16));
         after.push(b'/');

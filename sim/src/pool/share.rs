@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::job::PoolJob;
+use super::requests::Request;
 use super::stats::{Reason, ShareRecord};
-use super::{Conn, Flavour, PoolOut, Request, SimPool, wire};
+use super::{Conn, Flavour, PoolOut, SimPool, wire};
 use crate::hex;
 use crate::target::{Target, difficulty_of};
 
@@ -104,9 +105,9 @@ impl SimPool {
         let Some(job) = self.jobs.find(texts[1]) else { return Reason::UnknownJob };
         let sent = conn.sent.iter().rev().find(|sent| sent.seq == job.seq);
         let current: f64 = conn.difficulty.parse().unwrap_or(1.0);
-        let (extranonce1, bytes, told) = match sent {
-            Some(sent) => (&sent.extranonce1, sent.extranonce2_bytes, sent.difficulty),
-            None if conn.resumed => (&conn.extranonce1, conn.extranonce2_bytes, current),
+        let (coinb1, extranonce1, bytes, told) = match sent {
+            Some(sent) => (&sent.coinb1, &sent.extranonce1, sent.extranonce2_bytes, sent.difficulty),
+            None if conn.resumed => (&job.coinb1, &conn.extranonce1, conn.extranonce2_bytes, current),
             None => return Reason::UnknownJob,
         };
         if extranonce2.len() != bytes {
@@ -115,7 +116,7 @@ impl SimPool {
         let Some(version) = self.version(conn, job, numbers.get(2).copied()) else { return Reason::VersionBits };
         let (ntime, nonce) = (numbers[0], numbers[1]);
         let clock = self.spec.start_unix.wrapping_add((now_us / 1_000_000) as u32);
-        let header = job.header(extranonce1, &extranonce2, version, ntime, nonce);
+        let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
         judged.hash = header.hash();
         judged.achieved = difficulty_of(&judged.hash);
         judged.block = Target::of_nbits(job.nbits).meets(&judged.hash);

@@ -1,0 +1,295 @@
+//! The engine among simulated pools and miners on virtual time: everything follows from one seed.
+//!
+//! [`World::run_until`] takes the next thing from a heap keyed by time and number, lets it happen, and sends on what
+//! follows from it over the network of `net`. After each step of the engine it checks what can be checked at once;
+//! [`World::outcome`] adds what the peers complain of. Only this module of the crate knows the engine.
+
+mod engine;
+mod net;
+mod outcome;
+mod seats;
+mod spec;
+mod wires;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dpmp_core::{ActionBuf, Conn, Engine, Event, Memory, MinerId, Notice, Time, UpstreamId};
+
+pub use outcome::Outcome;
+pub use spec::{Fault, NetSpec, WorldSpec};
+
+use crate::frame::Complaints;
+use crate::miner::SimMiner;
+use crate::pool::{SimPool, VersionRolling};
+use crate::rng::Rng;
+use net::{Line, Way};
+use outcome::Headers;
+
+/// What the world needs of a proxy: the engine itself, or something around it (a recorder, a planted bug).
+pub trait Proxy {
+    /// As [`Engine::step`].
+    fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf);
+    /// As [`Engine::poll_timeout`], without the reason.
+    fn next_timeout(&self) -> Option<Time>;
+}
+
+impl Proxy for Engine {
+    fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf) {
+        Engine::step(self, now, event, out);
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.poll_timeout().map(|(at, _)| at)
+    }
+}
+
+/// What the driver's socket takes before its own queue grows.
+const SOCKET_BUFFER: usize = 64 << 10;
+/// How often the engine is told of a growing queue.
+const QUEUE_STEP: u32 = 16 << 10;
+
+/// Something in the heap.
+#[derive(Clone, Debug)]
+enum Item {
+    EngineTick,
+    PoolTick(usize),
+    MinerTick(usize),
+    /// The miner has found a share, if its work is still that of this generation.
+    MinerShare(usize, u64),
+    MinerConnects(usize),
+    Connected(UpstreamId, usize),
+    ConnectFailed(UpstreamId, &'static str),
+    Deliver(Conn, Way),
+    Queue(Conn, u32),
+    Fault(Fault),
+}
+
+/// A miner's place in the world.
+#[derive(Debug)]
+struct MinerSeat {
+    miner: SimMiner,
+    conn: Option<MinerId>,
+    /// Job and difficulty for which the time of the next share was drawn.
+    work: Option<(String, f64)>,
+    generation: u64,
+    /// Whose job it has, and since when.
+    works_for: Option<usize>,
+    since_us: u64,
+    hashes: Vec<f64>,
+    clogged_until: u64,
+    tick_us: u64,
+}
+
+#[derive(Debug)]
+struct PoolSeat {
+    pool: SimPool,
+    held_until: u64,
+    tick_us: u64,
+}
+
+/// The world.
+pub struct World<P = Engine> {
+    proxy: P,
+    spec: WorldSpec,
+    rng: Rng,
+    now_us: u64,
+    heap: BTreeMap<(u64, u64), Item>,
+    next_item: u64,
+    pools: Vec<PoolSeat>,
+    miners: Vec<MinerSeat>,
+    lines: BTreeMap<Conn, Line>,
+    /// Ids that the engine closed or that ended: an action about one of them is a mistake only if it was never given.
+    known: BTreeSet<Conn>,
+    next_miner: u64,
+    engine_tick_us: u64,
+    buf: ActionBuf,
+    steps: u64,
+    headers: Headers,
+    complaints: Complaints,
+    notices: Vec<(u64, Notice)>,
+    keep_notices: bool,
+}
+
+impl World<Engine> {
+    /// A world around a new engine without memory.
+    pub fn new(spec: WorldSpec) -> World<Engine> {
+        let engine = Engine::new(spec.config.clone(), &Memory::default(), spec.seed);
+        World::around(engine, spec)
+    }
+}
+
+impl<P: Proxy> World<P> {
+    /// A world around any proxy that was made for the spec's config.
+    pub fn around(proxy: P, spec: WorldSpec) -> World<P> {
+        let n = spec.pools.len();
+        let seat = |pool| PoolSeat { pool: SimPool::new(pool), held_until: 0, tick_us: u64::MAX };
+        let pools = spec.pools.iter().cloned().map(seat).collect();
+        let miners = spec.miners.iter().map(|miner| MinerSeat {
+            miner: SimMiner::new(miner.clone()),
+            conn: None,
+            work: None,
+            generation: 0,
+            works_for: None,
+            since_us: 0,
+            hashes: vec![0.0; n],
+            clogged_until: 0,
+            tick_us: u64::MAX,
+        });
+        let mut world = World {
+            proxy,
+            rng: Rng::new(spec.seed, "network"),
+            now_us: 0,
+            heap: BTreeMap::new(),
+            next_item: 0,
+            pools,
+            miners: miners.collect(),
+            lines: BTreeMap::new(),
+            known: BTreeSet::new(),
+            next_miner: 1,
+            engine_tick_us: u64::MAX,
+            buf: ActionBuf::new(),
+            steps: 0,
+            headers: Headers::default(),
+            complaints: Complaints::default(),
+            notices: Vec::new(),
+            keep_notices: false,
+            spec,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for pool in 0..self.pools.len() {
+            self.plan_pool(pool);
+        }
+        let (first, span) = self.spec.arrival_us;
+        for miner in 0..self.miners.len() {
+            let at = first + self.rng.between(0, span);
+            self.at(at, Item::MinerConnects(miner));
+        }
+        for (at, fault) in self.spec.faults.clone() {
+            self.at(at, Item::Fault(fault));
+        }
+        let start = self.spec.pools.first().map_or(0, |pool| u64::from(pool.start_unix));
+        self.step(Event::WallClock { unix_micros: start * 1_000_000 });
+    }
+
+    /// Keeps the engine's notices for [`World::take_notices`].
+    pub fn keep_notices(&mut self) {
+        self.keep_notices = true;
+    }
+
+    /// Takes out the notices since the last call, each with its time in microseconds.
+    pub fn take_notices(&mut self) -> Vec<(u64, Notice)> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The engine.
+    pub fn proxy(&self) -> &P {
+        &self.proxy
+    }
+
+    /// Virtual time in microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// Lets all happen until then.
+    pub fn run_until(&mut self, until_us: u64) {
+        while let Some(entry) = self.heap.first_entry() {
+            let (at, _) = *entry.key();
+            if at > until_us {
+                break;
+            }
+            let item = entry.remove();
+            self.now_us = self.now_us.max(at);
+            self.happen(item);
+        }
+        self.now_us = self.now_us.max(until_us);
+    }
+
+    /// Does something to the world now.
+    pub fn inflict(&mut self, fault: Fault) {
+        self.happen(Item::Fault(fault));
+    }
+
+    /// Everything so far.
+    pub fn outcome(&mut self) -> Outcome {
+        for miner in 0..self.miners.len() {
+            self.accrue(miner);
+        }
+        let pools: Vec<_> = self.pools.iter().map(|seat| seat.pool.snapshot()).collect();
+        let grants = |spec: &crate::pool::PoolSpec| matches!(spec.version_rolling, VersionRolling::Mask(1..));
+        let mask = self.spec.pools.iter().any(grants);
+        let miners: Vec<_> = self.miners.iter().map(|seat| seat.miner.snapshot(self.now_us)).collect();
+        Outcome {
+            now_us: self.now_us,
+            steps: self.steps,
+            hashes: self.miners.iter().map(|seat| seat.hashes.clone()).collect(),
+            never_forwarded: self.headers.never_seen(),
+            violations: outcome::violations(&self.complaints, &pools, &miners, mask),
+            pools,
+            miners,
+        }
+    }
+
+    /// What is missing now for all to be well: every miner connected and authorised, with a job of a pool that is up, has
+    /// weight, and still knows the job. To be asked some minutes after the last fault.
+    pub fn not_live(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (index, seat) in self.miners.iter().enumerate() {
+            let miner = seat.miner.snapshot(self.now_us);
+            let who = format!("miner {} ({})", miner.name, miner.personality);
+            match self.owner_of_job(index) {
+                // No pool of today may bear what it rolls.
+                None if miner.mask_refusals > 0 || miner.rolls_at_will => {}
+                _ if !miner.authorised => missing.push(format!("{who}: not authorised")),
+                None => missing.push(format!("{who}: no job of a pool")),
+                Some(pool) => {
+                    let outage = self.pools[pool].pool.snapshot().outage;
+                    if outage.is_some() || self.pools[pool].held_until > self.now_us {
+                        missing.push(format!("{who}: works for pool {pool}, which is out"));
+                    }
+                }
+            }
+        }
+        missing
+    }
+
+    fn at(&mut self, at_us: u64, item: Item) {
+        if at_us != u64::MAX {
+            self.heap.insert((at_us.max(self.now_us), self.next_item), item);
+            self.next_item += 1;
+        }
+    }
+
+    fn happen(&mut self, item: Item) {
+        match item {
+            Item::EngineTick => {
+                self.engine_tick_us = u64::MAX;
+                if self.proxy.next_timeout().is_some_and(|at| at.0 <= self.now_us) {
+                    self.step(Event::Tick);
+                } else {
+                    self.plan_engine();
+                }
+            }
+            Item::PoolTick(pool) => {
+                self.pools[pool].tick_us = u64::MAX;
+                self.with_pool(pool, |pool, now, out| pool.tick(now, out));
+            }
+            Item::MinerTick(miner) => {
+                self.miners[miner].tick_us = u64::MAX;
+                self.with_miner(miner, |miner, now, out| miner.tick(now, out));
+            }
+            Item::MinerShare(miner, generation) => self.miner_share(miner, generation),
+            Item::MinerConnects(miner) => self.miner_connects(miner),
+            Item::Connected(upstream, pool) => self.upstream_connected(upstream, pool),
+            Item::ConnectFailed(upstream, reason) => self.step(Event::ConnectFailed { upstream, reason }),
+            Item::Deliver(conn, way) => self.deliver(conn, way),
+            Item::Queue(conn, bytes) if self.lines.contains_key(&conn) => self.step(Event::SendQueue { conn, bytes }),
+            Item::Queue(..) => {}
+            Item::Fault(fault) => self.befall(fault),
+        }
+    }
+}
