@@ -12,6 +12,12 @@ use rig::{A, B, Rig, config, memory, notify};
 /// A difficulty that every hash meets.
 const EASY: &str = "0.0000000001";
 
+fn scripted(config: dpmp_core::Config, memory: &Memory) -> Rig {
+    let mut rig = Rig::new(config, memory);
+    rig.watch.made_up = true;
+    rig
+}
+
 fn submit(rig: &mut Rig, id: u64, job: &str, extranonce2: &str, nonce: u32) -> Vec<String> {
     rig.miner(
         1,
@@ -36,7 +42,7 @@ fn judge(rig: &mut Rig, error: &str) {
 
 /// One miner, two healthy pools: new jobs, clean jobs, switches by the schedule, shares of old and new jobs.
 fn two_pools() -> Rig {
-    let mut rig = Rig::new(config(60, 40), &memory(8, 4));
+    let mut rig = scripted(config(60, 40), &memory(8, 4));
     rig.miner_ready(1, "cgminer/4.11.1");
     rig.pool_ready(A, "aabbccdd", 8, EASY, "1");
     rig.pool_ready(B, "11223344", 4, EASY, "1");
@@ -51,7 +57,7 @@ fn two_pools() -> Rig {
 
 /// Shares of every verdict: accepted, refused in the pool's words, duplicate, unknown job, malformed, never answered.
 fn verdicts() -> Rig {
-    let mut rig = Rig::new(config(50, 50), &memory(8, 4));
+    let mut rig = scripted(config(50, 50), &memory(8, 4));
     rig.miner_connects(1);
     submit(&mut rig, 1, "00000001", "000000", 0);
     rig.miner(1, r#"{"id":2,"method":"mining.subscribe","params":["NerdMiner/1.0"]}"#);
@@ -79,7 +85,7 @@ fn verdicts() -> Rig {
 
 /// A pool dies with a share on its way, refuses, comes back; then the other does; then both.
 fn outages() -> Rig {
-    let mut rig = Rig::new(config(50, 50), &memory(8, 8));
+    let mut rig = scripted(config(50, 50), &memory(8, 8));
     rig.miner_ready(1, "bmminer/1.0");
     rig.pool_ready(A, "aabbccdd", 8, EASY, "1");
     rig.pool_ready(B, "11223344", 8, EASY, "1");
@@ -98,7 +104,7 @@ fn outages() -> Rig {
 
 /// A miner that authorizes first, rolls versions, in pools that nothing is known of; weights and config change; the end.
 fn first_contact() -> Rig {
-    let mut rig = Rig::new(config(50, 50), &Memory::default());
+    let mut rig = scripted(config(50, 50), &Memory::default());
     rig.miner_connects(1);
     let conn = Conn::Miner(MinerId(1));
     let hello = concat!(
@@ -109,6 +115,7 @@ fn first_contact() -> Rig {
         r#"{"id":3,"method":"mining.subscribe","params":["bosminer-plus-tuner 0.2"]}"#,
         "\n"
     );
+    hello.lines().for_each(|line| rig.watch.miner_said(MinerId(1), line));
     // In pieces, as networks do.
     for piece in hello.as_bytes().chunks(37) {
         rig.step(Event::Received { conn, bytes: piece });
@@ -131,7 +138,7 @@ fn first_contact() -> Rig {
 
 /// Peers that speak no Stratum, too much, too slowly, or not at all.
 fn bad_manners() -> Rig {
-    let mut rig = Rig::new(config(50, 50), &memory(8, 4));
+    let mut rig = scripted(config(50, 50), &memory(8, 4));
     rig.miner_connects(2);
     rig.step(Event::Received { conn: Conn::Miner(MinerId(2)), bytes: &[0x16, 3, 1, 2, 0, 1] });
     rig.miner_connects(3);

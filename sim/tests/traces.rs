@@ -40,6 +40,7 @@ fn job(id: &str) -> String {
 /// A miner of every kind of name, two pools, shares, refusals that quote names, a config change, a disconnect.
 fn session(cut_after: Option<usize>) -> (Rig, Vec<u8>) {
     let mut rig = Rig::new(secret_config(), &memory(8, 4));
+    rig.watch.made_up = true;
     let mut recording = Vec::new();
     let mut steps = 0;
     let mut cut = |rig: &mut Rig| {
@@ -49,6 +50,9 @@ fn session(cut_after: Option<usize>) -> (Rig, Vec<u8>) {
         }
     };
     rig.miner_connects(1);
+    for line in [r#"{"id":1,"method":"mining.subscribe"}"#, r#"{"id":2,"method":"mining.authorize"}"#] {
+        rig.watch.miner_said(MinerId(1), line);
+    }
     // A line that comes in pieces.
     let conn = Conn::Miner(MinerId(1));
     for piece in
