@@ -21,7 +21,7 @@ use crate::dial::Dialer;
 use crate::facts::Facts;
 use crate::listener::{Accepted, Listener};
 use crate::logs::line;
-use crate::recording::Recording;
+use crate::recording::{self, Recording};
 use crate::requests::{LoopHandle, Request};
 use crate::state::StateWriter;
 use crate::token::{MAX_LISTENERS, Source};
@@ -402,7 +402,7 @@ impl EventLoop {
                     self.facts.refresh(self.clock.now());
                     reply();
                 }
-                Request::CloseRecording => self.close_recording(),
+                Request::CloseRecording => recording::close_for_report(self.recording.as_mut()),
                 Request::Resolved => {}
             }
         }
@@ -432,16 +432,6 @@ impl EventLoop {
                 return;
             }
             self.step(Event::Tick);
-        }
-    }
-
-    /// Somebody wants the recording, for a bug report. The writer names the file in the log.
-    fn close_recording(&mut self) {
-        let closed = self.recording.as_mut().is_some_and(|recording| recording.close(EndReason::Asked));
-        if !closed {
-            line(Level::Warn, "recording_not_closed")
-                .text("text", "nothing is being recorded: it is off, or the disk does not take it")
-                .send();
         }
     }
 

@@ -6,12 +6,9 @@ use alloc::vec::Vec;
 use super::digest::Digest;
 use super::event;
 use super::fold;
-use super::frame::{self, Fault, Kind, MAGIC};
+use super::frame::{self, FORMAT_VERSION, Fault, Kind, MAGIC};
 use crate::event::Event;
 use crate::time::{Span, Time};
-
-/// The version of the format. Raised by every change after which older programs would read something wrong.
-pub const FORMAT_VERSION: u16 = 1;
 
 const REDACTED: u8 = 1;
 

@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+/// The version of the format. Raised by every change after which older programs would read something wrong.
+pub const FORMAT_VERSION: u16 = 1;
+
 /// How each segment begins. No frame begins with its first byte, and no text contains it.
 pub const MAGIC: [u8; 8] = [0xD7, b'd', b'p', b'm', b'p', b't', b'r', 0x0A];
 
@@ -75,7 +78,7 @@ pub enum Fault {
     #[error("a record cannot be read by this version")]
     Unreadable,
     /// The format is of another version.
-    #[error("the format has version {0}, this program reads version {expected}", expected = super::format::FORMAT_VERSION)]
+    #[error("the format has version {0}, this program reads version {expected}", expected = FORMAT_VERSION)]
     Version(u16),
 }
 

@@ -22,8 +22,8 @@ mod redact;
 mod replay;
 
 pub use digest::Digest;
-pub use format::{EndReason, FORMAT_VERSION, Header, Record};
-pub use frame::{Fault, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC};
+pub use format::{EndReason, Header, Record};
+pub use frame::{FORMAT_VERSION, Fault, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC};
 pub use reader::{Damage, Ending, Part, Reader, Records, Segment};
 pub use recorder::{CHECKPOINT_RATIO, Recorder, SegmentWriter};
 pub use redact::{RedactError, Redacted, redact};

@@ -166,6 +166,15 @@ impl Recording {
     }
 }
 
+/// Somebody wants the recording, for a bug report. The writer names the file in the log.
+pub(crate) fn close_for_report(recording: Option<&mut Recording>) {
+    if !recording.is_some_and(|recording| recording.close(EndReason::Asked)) {
+        line(Level::Warn, "recording_not_closed")
+            .text("text", "nothing is being recorded: it is off, or the disk does not take it")
+            .send();
+    }
+}
+
 /// The loop ends without a word only if it panics.
 impl Drop for Recording {
     fn drop(&mut self) {

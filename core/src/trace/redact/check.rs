@@ -6,7 +6,7 @@ use core::net::IpAddr;
 
 use memchr::memmem;
 
-use super::RedactError;
+use super::error::RedactError;
 use super::names::{is_common, words};
 
 /// Shorter names are found by chance in any recording.
