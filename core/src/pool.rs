@@ -196,6 +196,14 @@ impl Upstream {
         })
     }
 
+    /// All submits that wait, for redacted recordings.
+    pub(crate) fn submits_mut(&mut self) -> impl Iterator<Item = &mut Submitted> {
+        self.requests.values_mut().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
     /// Takes the submits of one miner, oldest first.
     pub(crate) fn take_submits_of(&mut self, miner: MinerId) -> impl Iterator<Item = Submitted> + use<> {
         let of_miner = |r: &Request| matches!(r, Request::Submit(s) if s.miner == miner);

@@ -206,6 +206,11 @@ impl Engine {
         self.pow = pow;
     }
 
+    /// The time of the last step.
+    pub fn time(&self) -> Time {
+        self.now
+    }
+
     /// Fills the facts of the configured pools from what is remembered, and wants them probed.
     pub(super) fn recall_facts(&mut self) {
         self.facts = self
@@ -265,6 +270,11 @@ impl Engine {
             miners: self.miners.values().filter(|m| m.working_for() == Some(pool)).count() as u32,
             extranonce2_bytes: self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes),
         })
+    }
+
+    /// All connections to pools: which pool, and for which miner (none for a probe).
+    pub fn upstreams(&self) -> impl Iterator<Item = (UpstreamId, PoolId, Option<MinerId>)> + '_ {
+        self.upstreams.values().map(|u| (u.id, u.pool, self.who_of(u).map(|who| who.miner)))
     }
 
     /// All that the engine knows, as bytes: [`Engine::restore`] gives an engine that goes on identically.
