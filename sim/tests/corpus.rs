@@ -92,6 +92,15 @@ fn config() {
     replay("config", 1_000);
 }
 
+/// Looks at one input: `FUZZ_INPUT=events:PATH FUZZ_LOG=1 cargo test -p dpmp-sim --test corpus one_input`.
+#[test]
+fn one_input() {
+    let Ok(what) = std::env::var("FUZZ_INPUT") else { return };
+    let (name, path) = what.split_once(':').expect("target:path");
+    let body = BODIES.iter().find(|(known, _)| *known == name).expect("a body").1;
+    body(&fs::read(path).expect("the input can be read"));
+}
+
 #[test]
 fn every_body_has_a_target_and_a_corpus() {
     for (name, _) in BODIES {

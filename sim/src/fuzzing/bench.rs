@@ -32,6 +32,7 @@ pub(super) struct Bench {
     pub(super) keep_done: bool,
     pub(super) drained: bool,
     out: ActionBuf,
+    logs: bool,
 }
 
 /// A config with two pools of equal weight.
@@ -76,6 +77,7 @@ impl Bench {
             keep_done: false,
             drained: false,
             out: ActionBuf::new(),
+            logs: std::env::var_os("FUZZ_LOG").is_some(),
         };
         bench.step(Event::Tick);
         bench
@@ -99,8 +101,19 @@ impl Bench {
         self.twin = Some(twin);
     }
 
+    /// Writes a line of the session down, if somebody looks at one input (`FUZZ_LOG=1`).
+    fn log(&self, what: impl FnOnce() -> String) {
+        if self.logs {
+            eprintln!("{:>10.3} {}", self.now.since(Time::ZERO).as_secs_f64(), what());
+        }
+    }
+
     /// Applies one event.
     pub(super) fn step(&mut self, event: Event<'_>) {
+        self.log(|| match &event {
+            Event::Received { conn, bytes } => format!("{conn:?} > {:?}", String::from_utf8_lossy(bytes)),
+            other => format!("{other:?}"),
+        });
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         if let Some(twin) = &mut self.twin {
@@ -127,7 +140,13 @@ impl Bench {
     }
 
     fn perform(&mut self, action: &Action, out: &ActionBuf) {
-        assert!(!self.drained, "something after the end: {action:?}");
+        self.log(|| match action {
+            Action::Send { conn, bytes } => format!("{conn:?} < {:?}", String::from_utf8_lossy(out.bytes(bytes))),
+            other => format!("    {other:?}"),
+        });
+        // Who comes after the end is sent away.
+        let farewell = matches!(action, Action::Notice(_) | Action::Close(Conn::Miner(_)));
+        assert!(!self.drained || farewell, "something after the end: {action:?}");
         match action {
             Action::Connect { upstream, pool, .. } => {
                 self.rules.opened(Conn::Upstream(*upstream));
@@ -147,14 +166,14 @@ impl Bench {
                 assert!(self.rules.is_open(*conn), "of a connection that is gone: {action:?}");
                 self.forget(*conn);
             }
-            Action::Notice(dpmp_core::Notice::LinesReceived { .. }) => return,
+            Action::Notice(dpmp_core::Notice::LinesReceived { .. }) => {}
             Action::Notice(_) => {}
             Action::Drained => {
                 assert!(self.rules.miners.is_empty() && self.upstreams.is_empty(), "drained with open connections");
                 self.drained = true;
             }
         }
-        if self.keep_done {
+        if self.keep_done && !matches!(action, Action::Notice(dpmp_core::Notice::LinesReceived { .. })) {
             self.done.push(match action {
                 Action::Send { conn, bytes } => format!("{conn:?} {}", String::from_utf8_lossy(out.bytes(bytes))),
                 other => format!("{other:?}"),
