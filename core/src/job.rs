@@ -211,6 +211,11 @@ impl Jobs {
         self.pool_jobs.get(&key)
     }
 
+    /// All pools' jobs, for redacted recordings.
+    pub(crate) fn pool_jobs_mut(&mut self) -> impl Iterator<Item = &mut PoolJob> {
+        self.pool_jobs.values_mut()
+    }
+
     pub(crate) fn pool_job_mut(&mut self, key: PoolJobKey) -> Option<&mut PoolJob> {
         self.pool_jobs.get_mut(&key)
     }

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use dpmp_core::trace::EndReason;
 use dpmp_core::{Action, ActionBuf, Command, Conn, Engine, Event, Memory, MinerId, PoolId, Span, Time, UpstreamId};
 use log::Level;
 use mio::{Events, Poll, Token};
@@ -20,6 +21,7 @@ use crate::dial::Dialer;
 use crate::facts::Facts;
 use crate::listener::{Accepted, Listener};
 use crate::logs::line;
+use crate::recording::{self, Recording};
 use crate::requests::{LoopHandle, Request};
 use crate::state::StateWriter;
 use crate::token::{MAX_LISTENERS, Source};
@@ -108,6 +110,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) facts: Facts,
     pub(crate) state: Option<StateWriter>,
+    pub(crate) recording: Option<Recording>,
 }
 
 /// The loop.
@@ -119,6 +122,7 @@ pub(crate) struct EventLoop {
     clock: Clock,
     facts: Facts,
     state: Option<StateWriter>,
+    recording: Option<Recording>,
     saved: Memory,
     actions: ActionBuf,
     peers: HashMap<Conn, Peer>,
@@ -158,6 +162,7 @@ impl EventLoop {
             clock: parts.clock,
             facts: parts.facts,
             state: parts.state,
+            recording: parts.recording,
             actions: ActionBuf::new(),
             peers: HashMap::new(),
             timers: BTreeSet::new(),
@@ -190,6 +195,13 @@ impl EventLoop {
                 Err(error) => break Outcome::Failed(error),
             }
         };
+        if let Some(recording) = self.recording.take() {
+            let (reason, patience) = match &outcome {
+                Outcome::Crashed(_) => (EndReason::Crash, Duration::from_secs(2)),
+                Outcome::Drained | Outcome::Failed(_) => (EndReason::Stopped, Duration::from_millis(200)),
+            };
+            recording.finish(reason, patience);
+        }
         let memory = self.engine.memory();
         if let Some(state) = self.state.take() {
             if memory != self.saved && !state.offer(memory.clone()) {
@@ -390,6 +402,7 @@ impl EventLoop {
                     self.facts.refresh(self.clock.now());
                     reply();
                 }
+                Request::CloseRecording => recording::close_for_report(self.recording.as_mut()),
                 Request::Resolved => {}
             }
         }
@@ -515,9 +528,12 @@ impl EventLoop {
             return;
         }
         let now = self.clock.now();
-        let (engine, actions) = (&mut self.engine, &mut self.actions);
+        let (engine, actions, recording) = (&mut self.engine, &mut self.actions, &mut self.recording);
         // After a panic the engine is not stepped again, so what it left half done is never seen.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, actions))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| match recording {
+            Some(recording) => recording.step(engine, now, event, actions),
+            None => engine.step(now, event, actions),
+        })) {
             let words = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
             let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
             self.end = Some(Outcome::Crashed(words.unwrap_or_else(|| "a panic without words".to_owned())));

@@ -94,7 +94,7 @@ impl Engine {
             && !no_choice
         {
             let narrower = rolling.told & upstream.allowed_bits();
-            if rolling.updated || narrower == 0 {
+            if rolling.updated {
                 return Err(HeldOff::VersionMask);
             }
             rolling.told = narrower;

@@ -247,7 +247,10 @@ impl Engine {
             self.learn_no_mask(id);
             self.probe_done(id, now, out);
         } else if upstream.phase == Phase::Ready && upstream.awaits_configure() {
-            self.learn_no_mask(id);
+            // Its miner works without version rolling; what holds for the pool, the probe has learnt or will.
+            if let Some(upstream) = self.upstreams.get_mut(&id) {
+                upstream.give_up_configure();
+            }
             self.timers.set(TimerKind::UpstreamHandshake(id), now + HANDSHAKE);
             self.check_usable(id, now, out);
         } else if !upstream.has_work() && upstream.phase != Phase::NoUser {
@@ -257,8 +260,7 @@ impl Engine {
 
     /// A pool does not answer configure: it grants no version rolling.
     fn learn_no_mask(&mut self, id: UpstreamId) {
-        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
-        upstream.give_up_configure();
+        let Some(upstream) = self.upstreams.get(&id) else { return };
         if let (Some(facts), Some(asked)) = (self.facts.get_mut(upstream.pool.index()), upstream.asked_mask) {
             facts.learn_mask(asked, 0);
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dpmp_core::config::{Address, PoolConfig};
+use dpmp_core::trace::{EndReason, Recorder};
 use dpmp_core::{
     Action, ActionBuf, Command, Config, Conn, Engine, Event, Memory, MinerId, Notice, PoolId, PoolMemory, Span, Time,
     UpstreamId,
@@ -43,6 +44,8 @@ pub(crate) fn memory(size_a: u8, size_b: u8) -> Memory {
 }
 
 pub(crate) struct Rig {
+    /// Every session is recorded, whether somebody wants it or not.
+    recorder: Recorder,
     pub(crate) engine: Engine,
     /// The same engine without a checkpoint ever made: the other one is restored before each step, and both must do the
     /// same (I8).
@@ -91,8 +94,10 @@ impl Rig {
 
     /// The first probes are under way.
     pub(crate) fn just_started(config: Config, memory: &Memory) -> Rig {
+        let engine = Engine::new(config.clone(), memory, 7);
         let mut rig = Rig {
-            engine: Engine::new(config.clone(), memory, 7),
+            recorder: Recorder::new(&engine, 1, 0),
+            engine,
             twin: Engine::new(config, memory, 7),
             watch: Watch::default(),
             cut: usize::MAX,
@@ -117,7 +122,7 @@ impl Rig {
         let mut plain = ActionBuf::new();
         self.twin.step(self.now, event.clone(), &mut plain);
         self.engine = Engine::restore(&self.engine.checkpoint()).expect("a checkpoint just made");
-        self.engine.step(self.now, event, &mut out);
+        self.recorder.step(&mut self.engine, self.now, event, &mut out);
         assert_eq!(out.actions(), plain.actions(), "restored from a checkpoint it does something else");
         assert!(self.engine == self.twin, "restored from a checkpoint it is another");
         if let Some((deadline, kind)) = self.engine.poll_timeout() {
@@ -163,6 +168,12 @@ impl Rig {
             }
         }
         self.out = out;
+    }
+
+    /// Closes the segment that is being recorded, gives it, and begins the next.
+    pub(crate) fn recording(&mut self) -> Vec<u8> {
+        let next = Recorder::new(&self.engine, 2, 0);
+        std::mem::replace(&mut self.recorder, next).end(EndReason::Asked)
     }
 
     fn name(&self, conn: Conn) -> String {
