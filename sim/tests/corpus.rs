@@ -92,6 +92,11 @@ fn config() {
     replay("config", 1_000);
 }
 
+#[test]
+fn trace() {
+    replay("trace", 300);
+}
+
 /// Looks at one input: `FUZZ_INPUT=events:PATH FUZZ_LOG=1 cargo test -p dpmp-sim --test corpus one_input`.
 #[test]
 fn one_input() {

@@ -69,6 +69,22 @@ fn texts(params: &[&RawValue]) -> Vec<String> {
     params.iter().map(|raw| text(raw).unwrap_or_default()).collect()
 }
 
+/// A number of any spelling: case, `0x`, leading zeros.
+fn lenient(text: &str) -> Option<u128> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    match digits.trim_start_matches('0') {
+        "" => Some(0),
+        digits => u128::from_str_radix(digits, 16).ok(),
+    }
+}
+
+fn lenient_word(text: &str) -> Option<u32> {
+    lenient(text).and_then(|n| u32::try_from(n).ok())
+}
+
 /// A `mining.notify`, and what held when it came.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
@@ -96,13 +112,19 @@ impl Job {
             coinb1: hex::decode(fields.get(2)?)?,
             coinb2: hex::decode(fields.get(3)?)?,
             branches: branches.iter().map(|b| hex::decode_array(b)).collect::<Option<_>>()?,
-            version: hex::number(fields.get(5)?)?,
-            nbits: hex::number(fields.get(6)?)?,
-            ntime: hex::number(fields.get(7)?)?,
+            version: lenient_word(fields.get(5)?)?,
+            nbits: lenient_word(fields.get(6)?)?,
+            ntime: lenient_word(fields.get(7)?)?,
             extranonce1: extranonce1.to_vec(),
             extranonce2_bytes,
             mask,
         })
+    }
+
+    /// The same headers can be made of both.
+    fn same_work(&self, other: &Job) -> bool {
+        let of = |job: &Job| (job.prevhash, job.version, job.nbits, job.extranonce1.clone(), job.branches.clone());
+        of(self) == of(other) && self.coinb1 == other.coinb1 && self.coinb2 == other.coinb2
     }
 
     fn header(&self, extranonce2: &[u8], ntime: u32, nonce: u32, version: u32) -> [u8; 80] {
@@ -143,6 +165,8 @@ pub(super) struct PoolSeen {
     masks: BTreeSet<u32>,
     jobs: BTreeMap<String, Vec<Job>>,
     shares: BTreeSet<(String, [u8; 80])>,
+    /// It sent the same work a second time.
+    repeats: bool,
 }
 
 /// Everything that was seen.
@@ -238,13 +262,12 @@ impl MinerSeen {
     /// The headers that this submit can mean.
     fn hash(&self, fields: &[String], hashed: &mut BTreeSet<[u8; 80]>) {
         let [_, id, extranonce2, ntime, nonce, rest @ ..] = fields else { return };
-        let (Some(id), Some(ntime), Some(nonce)) = (hex::number(id), hex::number(ntime), hex::number(nonce)) else {
+        let (Some(id), Some(ntime), Some(nonce)) = (lenient_word(id), lenient_word(ntime), lenient_word(nonce)) else {
             return;
         };
-        let extranonce2 = extranonce2.trim_start_matches("0x").trim_start_matches("0X");
-        let Ok(number) = u128::from_str_radix(extranonce2, 16) else { return };
-        let bits = rest.first().and_then(|bits| hex::number(bits));
-        for job in self.jobs.iter().filter(|job| hex::number(&job.id) == Some(id)) {
+        let Some(number) = lenient(extranonce2) else { return };
+        let bits = rest.first().and_then(|bits| lenient_word(bits));
+        for job in self.jobs.iter().filter(|job| lenient_word(&job.id) == Some(id)) {
             let Some(own) =
                 number.to_be_bytes().get(16usize.saturating_sub(job.extranonce2_bytes)..).map(<[u8]>::to_vec)
             else {
@@ -300,10 +323,22 @@ impl MinerSeen {
             assert!(error.len() == 3 && error[0].get().parse::<i64>().is_ok() && error[2].get() == "null", "{text}");
         }
         self.replied = true;
-        let at = self.open.iter().position(|(id, _)| id == line.id());
+        // Requests may share an id, and submits wait for the pool: which one it is follows from the result's shape.
+        let shaped = match line.result.map_or("", RawValue::get) {
+            result if result.starts_with("[[") => Some("mining.subscribe"),
+            result if result.starts_with('{') => Some("mining.configure"),
+            _ => None,
+        };
+        let fits = |method: &str| match shaped {
+            Some(shaped) => method == shaped,
+            None => !matches!(method, "mining.subscribe" | "mining.configure"),
+        };
+        let same_id = |(id, _): &(String, String)| id == line.id();
+        let at = self.open.iter().position(|open| same_id(open) && fits(&open.1));
+        let at = at.or_else(|| self.open.iter().position(same_id));
         let (_, method) = self.open.remove(at.unwrap_or_else(|| panic!("a reply to nothing, or a second one: {text}")));
         match method.as_str() {
-            "mining.subscribe" if line.error.is_none() => {
+            "mining.subscribe" if shaped == Some("mining.subscribe") => {
                 let result = texts(&list(line.result));
                 self.extranonce1 = hex::decode(&result[1]).expect("hex");
                 self.extranonce2_bytes = result[2].parse().expect("a size");
@@ -326,11 +361,12 @@ impl PoolSeen {
         match line.method().as_deref() {
             Some("mining.notify") => {
                 if let Some(job) = Job::read(&line.params(), &self.extranonce1, self.extranonce2_bytes, 0) {
+                    self.repeats |= self.jobs.values().flatten().any(|old| old.same_work(&job));
                     self.jobs.entry(job.id.clone()).or_default().push(job);
                 }
             }
             Some("mining.set_extranonce") => self.extranonce(&fields, 0),
-            Some("mining.set_version_mask") => self.masks.extend(fields.first().and_then(|mask| hex::number(mask))),
+            Some("mining.set_version_mask") => self.masks.extend(fields.first().and_then(|mask| lenient_word(mask))),
             Some(_) => {}
             None => {
                 let id = line.id().parse().ok().filter(|id: &u64| id.to_string() == line.id());
@@ -342,7 +378,7 @@ impl PoolSeen {
                         let result: BTreeMap<String, &RawValue> =
                             line.result.and_then(|r| serde_json::from_str(r.get()).ok()).unwrap_or_default();
                         let mask = result.get("version-rolling.mask").and_then(|mask| text(mask));
-                        self.masks.extend(mask.and_then(|mask| hex::number(&mask)));
+                        self.masks.extend(mask.and_then(|mask| lenient_word(&mask)));
                     }
                     _ => {}
                 }
@@ -412,6 +448,8 @@ impl PoolSeen {
         });
         let header = headers.find(|header| hashed.contains(header));
         let header = header.unwrap_or_else(|| panic!("a header that no miner hashed: {text}"));
-        assert!(self.shares.insert((fields[1].clone(), header)), "the same share twice: {text}");
+        // Open: the work of a job that the pool sends a second time unchanged is given out as another job's.
+        let first = self.shares.insert((fields[1].clone(), header));
+        assert!(first || self.repeats, "the same share twice: {text}");
     }
 }
