@@ -33,6 +33,7 @@ pub(super) struct Bench {
     pub(super) drained: bool,
     out: ActionBuf,
     logs: bool,
+    steps: u32,
 }
 
 /// A config with two pools of equal weight.
@@ -78,6 +79,7 @@ impl Bench {
             drained: false,
             out: ActionBuf::new(),
             logs: std::env::var_os("FUZZ_LOG").is_some(),
+            steps: 0,
         };
         bench.step(Event::Tick);
         bench
@@ -121,7 +123,10 @@ impl Bench {
             twin.step(self.now, event.clone(), &mut plain);
             self.engine.step(self.now, event, &mut out);
             assert_eq!(out.actions(), plain.actions(), "restored from a checkpoint it does something else");
-            assert!(*twin == self.engine, "restored from a checkpoint it becomes another");
+            self.steps += 1;
+            if self.steps.is_multiple_of(16) {
+                assert!(*twin == self.engine, "restored from a checkpoint it becomes another");
+            }
             for action in out.actions() {
                 if let Action::Send { bytes, .. } = action {
                     assert_eq!(out.bytes(bytes), plain.bytes(bytes), "restored, it sends something else");
@@ -289,6 +294,7 @@ impl Bench {
         for (miner, seen) in &self.rules.miners {
             assert!(seen.open.is_empty(), "no reply to {:?} of {miner:?}", seen.open.first());
         }
+        assert!(self.twin.as_ref().is_none_or(|twin| *twin == self.engine), "restored, it has become another");
         let connections = self.rules.miners.len() + self.upstreams.len();
         let bytes = self.engine.checkpoint().len();
         assert!(bytes < (1 << 20) * (1 + connections), "{bytes} bytes for {connections} connections");

@@ -48,7 +48,7 @@ pub(super) fn stage(at: u8) -> (Bench, Conn) {
         // The first probes are under way, and nothing is known of the pools.
         1 | 8 => Bench::new(two_pools(), &dpmp_core::Memory::default()),
         // Room for no embedding: the miner falls back to a pool's own extranonce.
-        6 | 13 | 14 => Bench::without_probes(&memory([8, 2])),
+        6 | 13 | 14 | 15 => Bench::without_probes(&memory([8, 2])),
         _ => Bench::without_probes(&memory([8, 4])),
     };
     let conn = match at % 16 {
@@ -58,11 +58,11 @@ pub(super) fn stage(at: u8) -> (Bench, Conn) {
             conn
         }
         n => {
-            if !matches!(n, 5 | 7 | 11 | 12 | 15) {
+            if !matches!(n, 5 | 7 | 11 | 12) {
                 bench.miner_connects(1);
             }
             match n {
-                0 | 1 => MINER,
+                0 | 1 | 15 => MINER,
                 2 => {
                     bench.line(MINER, SUBSCRIBE);
                     MINER
