@@ -80,6 +80,16 @@ impl SimMiner {
         }
     }
 
+    /// The version bits that it was last told to roll; none if version rolling was not granted on this connection.
+    pub fn mask(&self) -> Option<u32> {
+        self.session.as_ref()?.mask
+    }
+
+    /// This connection is meant to last.
+    pub fn stays(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.purpose == Purpose::Stay)
+    }
+
     /// What it was told to be.
     pub fn spec(&self) -> &MinerSpec {
         &self.spec
@@ -144,8 +154,15 @@ impl SimMiner {
 
     /// The other end closed.
     pub fn closed(&mut self, now_us: u64) {
+        self.closed_for(now_us, false);
+    }
+
+    /// The other end closed, and the runner says whether it had every right to: else it is a violation.
+    pub fn closed_for(&mut self, now_us: u64, excused: bool) {
         let Some(session) = &self.session else { return };
-        if session.purpose == Purpose::Stay {
+        if session.purpose == Purpose::Stay && excused {
+            self.stats.excused_disconnects += 1;
+        } else if session.purpose == Purpose::Stay {
             self.stats.disconnects += 1;
             let since = now_us.saturating_sub(session.since_us) as f64 / 1e6;
             self.stats.violations.push(now_us, || format!("disconnected after {since:.3} s"));
@@ -199,7 +216,7 @@ impl SimMiner {
             false => 0,
         };
         let job = session.jobs.get_mut(index)?;
-        let (hashed, found) = job.search(personality, &mut self.rng, budget);
+        let (hashed, found) = job.search(personality, self.spec.pow, &mut self.rng, budget);
         self.stats.hashes += hashed;
         Some((hashed, found.map(|found| (found, late))))
     }

@@ -83,6 +83,7 @@ impl SimPool {
         self.stats.shares.note(&record);
         if let Some(conn) = self.conns.get_mut(&record.conn) {
             conn.counts.note(&record);
+            conn.lately += u32::from(record.reason == Reason::Accepted);
         }
         if self.records.len() == 10_000 {
             self.records.pop_front();
@@ -117,7 +118,7 @@ impl SimPool {
         let (ntime, nonce) = (numbers[0], numbers[1]);
         let clock = self.spec.start_unix.wrapping_add((now_us / 1_000_000) as u32);
         let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
-        judged.hash = header.hash();
+        judged.hash = self.spec.pow.hash(&header);
         judged.achieved = difficulty_of(&judged.hash);
         judged.block = Target::of_nbits(job.nbits).meets(&judged.hash);
         judged.difficulty = match self.spec.flavour {
