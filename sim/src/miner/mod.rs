@@ -20,6 +20,7 @@ pub use spec::{Extranonce2, Ids, MinerSpec, Patience, Personality, Probing, Roll
 pub use stats::MinerSnapshot;
 pub use work::Found;
 
+use crate::frame::Complaints;
 use crate::rng::Rng;
 use session::{Purpose, Session};
 
@@ -56,6 +57,8 @@ pub struct SimMiner {
     resume: Option<String>,
     probes: u32,
     idle_since: Option<u64>,
+    /// Until then its network is bad, and nobody is to blame for silence.
+    bad_network_until_us: u64,
     found: VecDeque<Found>,
 }
 
@@ -75,6 +78,7 @@ impl SimMiner {
             resume: None,
             probes: 0,
             idle_since: None,
+            bad_network_until_us: 0,
             found: VecDeque::new(),
             spec,
         }
@@ -83,6 +87,21 @@ impl SimMiner {
     /// The version bits that it was last told to roll; none if version rolling was not granted on this connection.
     pub fn mask(&self) -> Option<u32> {
         self.session.as_ref()?.mask
+    }
+
+    /// What the other end did wrong so far.
+    pub fn violations(&self) -> &Complaints {
+        &self.stats.violations
+    }
+
+    /// Authorised, on a connection that is meant to last.
+    pub fn ready(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.purpose == Purpose::Stay && session.authorised)
+    }
+
+    /// Until then what does not reach it in time is nobody's fault.
+    pub fn bad_network_until(&mut self, until_us: u64) {
+        self.bad_network_until_us = self.bad_network_until_us.max(until_us);
     }
 
     /// This connection is meant to last.
@@ -177,7 +196,7 @@ impl SimMiner {
 
     /// When [`tick`](SimMiner::tick) is due.
     pub fn next_deadline(&self) -> u64 {
-        self.session.as_ref().map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality))
+        self.session.as_ref().map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality, self.bad_network_until_us))
     }
 
     /// Hashes up to `max_hashes` nonces and submits what it finds; returns how many were hashed.

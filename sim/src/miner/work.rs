@@ -50,6 +50,8 @@ pub struct Found {
     pub job_id: String,
     /// The hash of the header as the miner built it, least significant byte first.
     pub hash: [u8; 32],
+    /// [`pow::identity`] of that header.
+    pub identity: [u8; 32],
     /// The difficulty it was searched for.
     pub difficulty: f64,
     /// The coinbase before the miner's own extranonce2.
@@ -91,6 +93,7 @@ impl Job {
                 let found = Found {
                     job_id: self.id.clone(),
                     hash,
+                    identity: pow::identity(&Header { nonce, ..work.header }),
                     difficulty: self.difficulty,
                     head: [&self.coinb1[..], &self.extranonce1[..]].concat(),
                     extranonce2: work.extranonce2.clone(),

@@ -19,7 +19,7 @@ pub use job::PoolJob;
 pub use spec::{Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, Vardiff, VersionRolling};
 pub use stats::{PoolSnapshot, Reason, ShareCounts, ShareRecord};
 
-use crate::frame::Lines;
+use crate::frame::{Complaints, Lines};
 use crate::hex;
 use crate::rng::Rng;
 use job::Jobs;
@@ -143,6 +143,21 @@ impl SimPool {
     /// The remembered jobs, oldest first.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &PoolJob> {
         self.jobs.kept()
+    }
+
+    /// It works as it should, as far as it is concerned.
+    pub fn is_up(&self) -> bool {
+        self.outage.is_none() && self.spec.refuse_worker.is_none() && self.spec.answers_submits
+    }
+
+    /// Its verdicts so far.
+    pub fn shares(&self) -> &ShareCounts {
+        &self.stats.shares
+    }
+
+    /// What it finds wrong so far.
+    pub fn complaints(&self) -> &Complaints {
+        &self.stats.complaints
     }
 
     /// The connection stands, as far as the pool knows.
