@@ -115,6 +115,10 @@ impl SimMiner {
         // What was held up comes all at once.
         let held_up = now_us < self.bad_network_until_us;
         let soon = !held_up && session.difficulty_us.is_some_and(|at| now_us < at + 30_000_000);
+        if session.difficulty == Some(difficulty) {
+            // It changes nothing: to keep the connection alive.
+            return;
+        }
         session.difficulty = Some(difficulty);
         session.difficulty_us = (session.quiet_us < 35_000_000).then_some(now_us);
         if soon {

@@ -67,6 +67,8 @@ struct Conn {
 struct SentJob {
     seq: u64,
     difficulty: f64,
+    /// The lowest difficulty that the connection had since.
+    easiest: f64,
     coinb1: Vec<u8>,
     extranonce1: Vec<u8>,
     extranonce2_bytes: usize,
@@ -399,6 +401,10 @@ impl SimPool {
     fn tell_difficulty(&mut self, conn: u64, text: &str, out: &mut Vec<PoolOut>) {
         if let Some(state) = self.conns.get_mut(&conn) {
             text.clone_into(&mut state.difficulty);
+            let new: f64 = text.parse().unwrap_or(1.0);
+            for sent in &mut state.sent {
+                sent.easiest = sent.easiest.min(new);
+            }
             let line = wire::call(self.spec.flavour, "mining.set_difficulty", &format!("[{text}]"));
             out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
         }
@@ -415,6 +421,7 @@ impl SimPool {
             coinb1,
             seq: job.seq,
             difficulty: state.difficulty.parse().unwrap_or(1.0),
+            easiest: state.difficulty.parse().unwrap_or(1.0),
             extranonce1: state.extranonce1.clone(),
             extranonce2_bytes: state.extranonce2_bytes,
         });

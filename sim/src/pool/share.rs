@@ -109,9 +109,9 @@ impl SimPool {
         let Some(job) = self.jobs.find(texts[1]) else { return Reason::UnknownJob };
         let sent = conn.sent.iter().rev().find(|sent| sent.seq == job.seq);
         let current: f64 = conn.difficulty.parse().unwrap_or(1.0);
-        let (coinb1, extranonce1, bytes, told) = match sent {
-            Some(sent) => (&sent.coinb1, &sent.extranonce1, sent.extranonce2_bytes, sent.difficulty),
-            None if conn.resumed => (&job.coinb1, &conn.extranonce1, conn.extranonce2_bytes, current),
+        let (coinb1, extranonce1, bytes, told, easiest) = match sent {
+            Some(sent) => (&sent.coinb1, &sent.extranonce1, sent.extranonce2_bytes, sent.difficulty, sent.easiest),
+            None if conn.resumed => (&job.coinb1, &conn.extranonce1, conn.extranonce2_bytes, current, current),
             None => return Reason::UnknownJob,
         };
         if extranonce2.len() != bytes {
@@ -140,7 +140,7 @@ impl SimPool {
         }
         match (
             Target::of_difficulty(judged.difficulty).meets(&judged.hash),
-            Target::of_difficulty(told).meets(&judged.hash),
+            Target::of_difficulty(easiest).meets(&judged.hash),
         ) {
             // A block is paid whatever its share would be.
             _ if judged.block => Reason::Accepted,

@@ -1,6 +1,6 @@
 //! A pool's variable difficulty: each connection gets the one at which it sends so many shares a minute.
 
-use super::{PoolOut, SimPool};
+use super::{Flavour, PoolOut, SimPool};
 
 impl SimPool {
     /// Looks at what each connection has sent since the last time.
@@ -11,6 +11,7 @@ impl SimPool {
         };
         self.next_vardiff_us = now_us + vardiff.every_us;
         let wanted = (vardiff.shares_per_minute * vardiff.every_us as f64 / 60e6).max(0.5);
+        let mut changed = false;
         for conn in self.ready() {
             let Some(state) = self.conns.get_mut(&conn) else { continue };
             let rate = f64::from(std::mem::take(&mut state.lately)) / wanted;
@@ -25,7 +26,12 @@ impl SimPool {
             if new != old {
                 let text = written(new);
                 self.tell_difficulty(conn, &text, out);
+                changed = true;
             }
+        }
+        if changed && self.spec.flavour == Flavour::PublicPool {
+            // It refuses what the old difficulty brings, and sends a job so that there is no more of it.
+            self.new_job(false, now_us, out);
         }
     }
 }

@@ -26,7 +26,14 @@ impl Model {
         let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);
         match message.get("method").and_then(Value::as_str) {
             None => self.replies(now_us, id, message, out),
-            Some("mining.set_difficulty") => side.told = message.pointer("/params/0").and_then(Value::as_f64),
+            Some("mining.set_difficulty") => {
+                let told = message.pointer("/params/0").and_then(Value::as_f64);
+                let lately = side.told_us.is_some_and(|at| now_us < at + 35_000_000);
+                if told == side.told && lately {
+                    out.push(now_us, || format!("difficulty: miner {} is told {told:?} once more", side.miner));
+                }
+                (side.told, side.told_us) = (told, Some(now_us));
+            }
             Some("mining.set_extranonce") => {
                 side.extranonce1 = text(0).and_then(hex::decode).unwrap_or_default();
             }
@@ -38,6 +45,7 @@ impl Model {
     fn tells_job(&mut self, now_us: u64, id: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
         let Some(side) = self.sides.get_mut(&id) else { return };
         let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);
+        side.told_us = Some(now_us);
         let miner = side.miner;
         let Some(mut head) = text(2).and_then(hex::decode) else { return };
         let ntime = text(7).and_then(hex::number).unwrap_or(0);

@@ -38,6 +38,8 @@ pub(super) struct Side {
     open: VecDeque<(u64, String)>,
     extranonce1: Vec<u8>,
     told: Option<f64>,
+    /// When it last got a difficulty or a job.
+    told_us: Option<u64>,
     /// The last job: its pool, and what told it apart.
     owner: Option<usize>,
     pads: VecDeque<(Vec<u8>, u32)>,
