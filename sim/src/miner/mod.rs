@@ -59,6 +59,8 @@ pub struct SimMiner {
     idle_since: Option<u64>,
     /// Until then its network is bad, and nobody is to blame for silence.
     bad_network_until_us: u64,
+    /// Until then no pool has work for anybody.
+    no_work_until_us: u64,
     found: VecDeque<Found>,
 }
 
@@ -79,6 +81,7 @@ impl SimMiner {
             probes: 0,
             idle_since: None,
             bad_network_until_us: 0,
+            no_work_until_us: 0,
             found: VecDeque::new(),
             spec,
         }
@@ -102,6 +105,16 @@ impl SimMiner {
     /// Until then what does not reach it in time is nobody's fault.
     pub fn bad_network_until(&mut self, until_us: u64) {
         self.bad_network_until_us = self.bad_network_until_us.max(until_us);
+    }
+
+    /// Until then nobody has work: that it gets no job is nobody's fault.
+    pub fn no_work_until(&mut self, until_us: u64) {
+        self.no_work_until_us = until_us;
+    }
+
+    /// How often it left because version rolling was not granted, and how often it connected.
+    pub fn mask_refusals(&self) -> (u64, u64) {
+        (self.stats.mask_refusals, self.stats.connects)
     }
 
     /// This connection is meant to last.

@@ -202,6 +202,7 @@ impl SimMiner {
             return self.hang_up(now_us, out, || "silence: no data for too long".into());
         }
         if personality.no_job_us.is_some_and(|us| now_us >= session.changed_us + us) {
+            self.bad_network_until_us = self.bad_network_until_us.max(self.no_work_until_us);
             return self.hang_up(now_us, out, || "no job for too long".into());
         }
         for (id, queue) in &mut session.pending {

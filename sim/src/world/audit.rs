@@ -1,7 +1,8 @@
 //! What is looked at now and then instead of at a step: what must not last, and the split of the work once all is well.
 
 use super::model::Rule;
-use super::{Item, Proxy, World};
+use super::{Item, PoolSeat, Proxy, World};
+use crate::pool::VersionRolling;
 
 /// How often.
 pub(super) const AUDIT_US: u64 = 5_000_000;
@@ -31,8 +32,23 @@ impl<P: Proxy> World<P> {
                 self.pools[pool].good_since = now;
             }
         }
+        let found = |seat: &PoolSeat| seat.good_since + FOUND_US <= now;
+        let no_work = !self.pools.iter().any(found);
+        let grants = |seat: &PoolSeat| matches!(seat.pool.spec().version_rolling, VersionRolling::Mask(1..));
+        let no_mask = !self.pools.iter().any(|seat| found(seat) && grants(seat));
         for miner in 0..self.miners.len() {
             self.audit_miner(miner);
+            let seat = &mut self.miners[miner];
+            if no_work {
+                seat.miner.no_work_until(now + 120_000_000);
+            }
+            let (refused, connects) = seat.miner.mask_refusals();
+            let (new, before) = (refused - seat.mask_refusals.0, seat.mask_refusals.1);
+            seat.mask_refusals = (refused, if no_mask { before } else { before + new });
+            if seat.mask_refusals.1 > 10 + 2 * (connects - refused) {
+                seat.mask_refusals.1 = 0;
+                self.complaints.push(now, || format!("masks: miner {miner} gets no mask, though a pool in use grants one"));
+            }
         }
         if self.judge.is_none() && self.spec.heal_us.is_some_and(|heal| now >= heal) {
             self.judge = self.start_judging();
@@ -97,7 +113,7 @@ impl<P: Proxy> World<P> {
     pub(super) fn split_breaches(&self) -> Vec<String> {
         let Some(judge) = &self.judge else { return Vec::new() };
         let breaches = self.miners.iter().enumerate().filter(|(i, _)| !self.model.apart.contains(i));
-        let breaches = breaches.filter_map(|(i, seat)| Some((i, seat.split, seat.split.breach(&judge.rule)?)));
+        let breaches = breaches.filter_map(|(i, seat)| Some((i, seat.split, seat.split.breach(&judge.rule, &judge.acceptance)?)));
         breaches
             .map(|(i, split, (error, bound))| {
                 let (seconds, weight) = (split.seconds, judge.rule.weight);

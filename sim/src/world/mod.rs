@@ -25,7 +25,7 @@ pub use trial::Trial;
 
 use crate::frame::Complaints;
 use crate::miner::SimMiner;
-use crate::pool::{SimPool, VersionRolling};
+use crate::pool::SimPool;
 use crate::rng::Rng;
 use audit::{AUDIT_US, Judge};
 use model::{Model, Split};
@@ -90,6 +90,8 @@ struct MinerSeat {
     /// Since when it has no good work though it could have.
     idle_since: Option<u64>,
     split: Split,
+    /// Mask refusals at the last audit, and of them those that need not have been.
+    mask_refusals: (u64, u64),
     tick_us: u64,
 }
 
@@ -161,6 +163,7 @@ impl<P: Proxy> World<P> {
             held_until: 0,
             idle_since: None,
             split: Split::default(),
+            mask_refusals: (0, 0),
             tick_us: u64::MAX,
         });
         let mut world = World {
@@ -262,10 +265,8 @@ impl<P: Proxy> World<P> {
         }
         let pools: Vec<_> = self.pools.iter().map(|seat| seat.pool.snapshot()).collect();
         let mut violations = self.split_breaches();
-        let grants = |spec: &crate::pool::PoolSpec| matches!(spec.version_rolling, VersionRolling::Mask(1..));
-        let mask = self.spec.pools.iter().any(grants);
         let miners: Vec<_> = self.miners.iter().map(|seat| seat.miner.snapshot(self.now_us)).collect();
-        violations.extend(outcome::violations(&self.complaints, &pools, &miners, mask));
+        violations.extend(outcome::violations(&self.complaints, &pools, &miners));
         Outcome {
             now_us: self.now_us,
             steps: self.steps,
@@ -291,6 +292,9 @@ impl<P: Proxy> World<P> {
                 None => missing.push(format!("{who}: no job of a pool")),
                 Some(pool) => {
                     let outage = self.pools[pool].pool.snapshot().outage;
+                    if !self.model.in_use(pool) {
+                        missing.push(format!("{who}: works for pool {pool}, which is not in use"));
+                    }
                     if outage.is_some() || self.pools[pool].held_until > self.now_us {
                         missing.push(format!("{who}: works for pool {pool}, which is out"));
                     }

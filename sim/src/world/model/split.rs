@@ -43,10 +43,12 @@ impl Split {
     }
 
     /// The largest error of any window, in seconds of hashing, beyond the bound; none if all is well. The slack is for
-    /// the wire (a switch takes effect when its job arrives) and for what the proxy's idea of acceptance may differ.
-    pub(in crate::world) fn breach(&self, rule: &Rule) -> Option<(f64, f64)> {
+    /// the wire (a switch takes effect when its job arrives) and for what the proxy's idea of acceptance may differ: more
+    /// where pools refuse more.
+    pub(in crate::world) fn breach(&self, rule: &Rule, acceptance: &[f64]) -> Option<(f64, f64)> {
         let error = self.highest - self.lowest;
-        let bound = rule.band() + 2.0 + 0.015 * self.seconds;
+        let refused = 1.0 - acceptance.iter().copied().fold(1.0, f64::min);
+        let bound = rule.band() + 2.0 + (0.01 + 0.3 * refused) * self.seconds;
         (!self.spoilt && error > bound).then_some((error, bound))
     }
 }
@@ -64,12 +66,12 @@ mod tests {
                 split.worked(&rule, Some(1), dwell, &[1.0, 1.0]);
                 split.worked(&rule, Some(0), dwell * 3.0, &[1.0, 1.0]);
             }
-            split.breach(&rule).is_some()
+            split.breach(&rule, &[1.0, 1.0]).is_some()
         };
         assert!(!run(20.0));
         assert!(run(90.0));
         let mut all_wrong = Split::default();
         all_wrong.worked(&rule, Some(0), 600.0, &[1.0, 1.0]);
-        assert!(all_wrong.breach(&rule).is_some());
+        assert!(all_wrong.breach(&rule, &[1.0, 1.0]).is_some());
     }
 }
