@@ -58,6 +58,17 @@ impl Framer {
     }
 }
 
+impl Framer {
+    /// The beginning of a line that is held, to be rewritten at the same length; nothing if it was handed out already.
+    pub(crate) fn held(&mut self) -> &mut [u8] {
+        if self.spent {
+            self.spent = false;
+            self.partial.clear();
+        }
+        &mut self.partial
+    }
+}
+
 fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii()
 }

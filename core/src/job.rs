@@ -74,6 +74,8 @@ pub(crate) struct IssuedJob {
     pub(crate) extranonce2_bytes: u8,
     /// The difficulty that the miner was told for it.
     pub(crate) told: Difficulty,
+    /// The version bits that the miner replaces in this job: what it was told, or rolls anyway.
+    pub(crate) mask: u32,
     pub(crate) issued: Time,
 }
 
@@ -209,6 +211,11 @@ impl Jobs {
         self.pool_jobs.get(&key)
     }
 
+    /// All pools' jobs, for redacted recordings.
+    pub(crate) fn pool_jobs_mut(&mut self) -> impl Iterator<Item = &mut PoolJob> {
+        self.pool_jobs.values_mut()
+    }
+
     pub(crate) fn pool_job_mut(&mut self, key: PoolJobKey) -> Option<&mut PoolJob> {
         self.pool_jobs.get_mut(&key)
     }
@@ -328,8 +335,14 @@ mod tests {
             last = id.0;
             let recent: Vec<u16> = jobs.order.iter().rev().take(8).map(|id| crc_of(*id)).collect();
             assert!(!recent.contains(&crc_of(id)));
-            let issued =
-                IssuedJob { key, prefix: vec![], extranonce2_bytes: 4, told: Difficulty::ONE, issued: Time(i) };
+            let issued = IssuedJob {
+                key,
+                prefix: vec![],
+                extranonce2_bytes: 4,
+                told: Difficulty::ONE,
+                mask: 0,
+                issued: Time(i),
+            };
             jobs.issue(id, issued, |k| k == key);
             assert!(jobs.issued.len() <= MOST_ISSUED);
         }
@@ -343,7 +356,8 @@ mod tests {
             let now = Time::ZERO + Span::mins(10 * i);
             let key = jobs.add(notify(), &context(), None, now);
             let id = jobs.next_id();
-            let issued = IssuedJob { key, prefix: vec![], extranonce2_bytes: 4, told: Difficulty::ONE, issued: now };
+            let issued =
+                IssuedJob { key, prefix: vec![], extranonce2_bytes: 4, told: Difficulty::ONE, mask: 0, issued: now };
             jobs.issue(id, issued, |_| false);
         }
         assert_eq!(jobs.issued.len(), ALWAYS_KEPT);

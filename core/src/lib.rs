@@ -46,3 +46,4 @@ mod schedule;
 pub mod share;
 mod stratum;
 pub mod timers;
+pub mod trace;

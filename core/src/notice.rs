@@ -153,6 +153,8 @@ pub enum Verdict {
     Lost,
     /// The pool did not answer in time.
     Unanswered,
+    /// The miner left before the pool answered.
+    Abandoned,
 }
 
 /// Why a share was not forwarded.

@@ -67,6 +67,7 @@ pub(crate) struct Upstream {
     pub(crate) seq: u64,
     /// The next job is clean whatever the pool says: the extranonce has changed.
     pub(crate) force_clean: bool,
+    gave_up_configure: bool,
     pub(crate) last_received: Time,
     /// The user that it is authorised as.
     pub(crate) user: Arc<str>,
@@ -120,6 +121,7 @@ impl Upstream {
             job: None,
             seq: 0,
             force_clean: false,
+            gave_up_configure: false,
             last_received: now,
             user: "".into(),
             announced: false,
@@ -159,19 +161,23 @@ impl Upstream {
         self.requests.remove(&id)
     }
 
-    /// Configure was never answered: the pool does not know it.
+    /// Configure was not answered in time: it is waited for no longer, but if an answer comes it counts.
     pub(crate) fn give_up_configure(&mut self) {
-        self.requests.retain(|_, r| !matches!(r, Request::Configure));
+        self.gave_up_configure = true;
     }
 
     /// Version bits that may go upstream. While configure is on its way, submits behind it are judged by its outcome.
     pub(crate) fn allowed_bits(&self) -> u32 {
-        if self.awaits_configure() { self.mask | self.asked_mask.unwrap_or(0) } else { self.mask }
+        if self.awaits_configure() {
+            self.mask | self.asked_mask.unwrap_or(0) & crate::extranonce::BIP_320
+        } else {
+            self.mask
+        }
     }
 
     /// True while an answer to configure is awaited.
     pub(crate) fn awaits_configure(&self) -> bool {
-        self.requests.values().any(|r| matches!(r, Request::Configure))
+        !self.gave_up_configure && self.requests.values().any(|r| matches!(r, Request::Configure))
     }
 
     /// The submit that has waited longest.
@@ -185,6 +191,26 @@ impl Upstream {
     /// Takes all submits that wait, oldest first.
     pub(crate) fn take_submits(&mut self) -> impl Iterator<Item = Submitted> + use<> {
         core::mem::take(&mut self.requests).into_values().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
+    /// All submits that wait, for redacted recordings.
+    pub(crate) fn submits_mut(&mut self) -> impl Iterator<Item = &mut Submitted> {
+        self.requests.values_mut().filter_map(|r| match r {
+            Request::Submit(s) => Some(s),
+            _ => None,
+        })
+    }
+
+    /// Takes the submits of one miner, oldest first.
+    pub(crate) fn take_submits_of(&mut self, miner: MinerId) -> impl Iterator<Item = Submitted> + use<> {
+        let of_miner = |r: &Request| matches!(r, Request::Submit(s) if s.miner == miner);
+        let (taken, kept): (BTreeMap<_, _>, _) =
+            core::mem::take(&mut self.requests).into_iter().partition(|(_, r)| of_miner(r));
+        self.requests = kept;
+        taken.into_values().filter_map(|r| match r {
             Request::Submit(s) => Some(s),
             _ => None,
         })
@@ -289,6 +315,9 @@ pub(crate) struct PoolFacts {
 
 /// Shares after which old verdicts count half.
 const VERDICT_MEMORY: u64 = 10_000;
+/// What a pool refuses is made up for down to this part accepted: one that refuses nearly everything must not be given
+/// nearly all hash power for it.
+const LEAST_ACCEPTANCE: u32 = 500_000;
 /// A pool is taken to have accepted this many shares before the first.
 const PRIOR_SHARES: u64 = 200;
 
@@ -316,10 +345,12 @@ impl PoolFacts {
         self.accepted += u64::from(accepted);
     }
 
-    /// What part of the shares it accepts, parts per million; drawn towards all by the prior.
+    /// What part of the shares it accepts, parts per million; drawn towards all by the prior, and never told below
+    /// [`LEAST_ACCEPTANCE`].
     pub(crate) fn acceptance(&self) -> u32 {
         // At most 10,200 million over at least 200: the quotient is at most a million.
-        ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32
+        let measured = ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32;
+        measured.max(LEAST_ACCEPTANCE)
     }
 
     /// A pool granted `granted` of the version bits that were `asked` for.
@@ -362,7 +393,11 @@ mod tests {
         for i in 0..50_000 {
             facts.judged(i % 2 == 0);
         }
-        assert!((490_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        assert!((500_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
+        for _ in 0..50_000 {
+            facts.judged(false);
+        }
+        assert_eq!(facts.acceptance(), LEAST_ACCEPTANCE);
     }
 
     #[test]

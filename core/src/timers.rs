@@ -12,8 +12,6 @@ use crate::time::Time;
 pub enum TimerKind {
     /// A miner must have subscribed and authorised.
     MinerHandshake(MinerId),
-    /// Miners that came before the pools were known wait no longer.
-    FirstProbes,
     /// A miner must hear from us, or takes us for dead.
     MinerKeepAlive(MinerId),
     /// A miner's work may go to another pool.

@@ -55,10 +55,63 @@ pub enum Task {
         #[command(flatten)]
         ports: Ports,
     },
+    /// Run a recording again and compare: exit 1 at the first step that sends something else than when it was recorded.
+    Replay {
+        /// A .trace file, or a recording's folder.
+        file: PathBuf,
+        /// Show what happened: events, messages in and out, facts.
+        #[arg(long)]
+        print: bool,
+        /// What of it.
+        #[command(flatten)]
+        filter: PrintFilter,
+    },
+    /// What can be done with recordings.
+    Trace {
+        /// What to do.
+        #[command(subcommand)]
+        task: TraceTask,
+    },
     /// Say all that is wrong with a config file, and do nothing else.
     CheckConfig {
         /// The file.
         file: PathBuf,
+    },
+}
+
+/// What of a recording is shown. All that is given must hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PrintFilter {
+    /// Only this miner: its worker's name, or its number.
+    #[arg(long, value_name = "WORKER|ID", requires = "print")]
+    pub miner: Option<String>,
+    /// Only this pool: A, B, ...
+    #[arg(long, value_name = "LETTER", requires = "print")]
+    pub pool: Option<String>,
+    /// Only what is called so: an event (Received, Closed, ...), a method (mining.submit), or a fact (PoolSwitched).
+    #[arg(long, value_name = "NAME", requires = "print")]
+    pub event: Option<String>,
+    /// From this second of the run on.
+    #[arg(long, value_name = "SECONDS", requires = "print")]
+    pub from: Option<f64>,
+    /// Up to this second of the run.
+    #[arg(long, value_name = "SECONDS", requires = "print")]
+    pub to: Option<f64>,
+}
+
+/// What can be done with recordings.
+#[derive(Debug, Subcommand)]
+pub enum TraceTask {
+    /// Write a copy that can be given away: wallets, passwords, workers, hosts, addresses and payout scripts become
+    /// pseudonyms, and it still replays.
+    Redact {
+        /// A .trace file, or a recording's folder.
+        input: PathBuf,
+        /// The file to write.
+        output: PathBuf,
+        /// Overwrite it if it is there.
+        #[arg(long)]
+        force: bool,
     },
 }
 

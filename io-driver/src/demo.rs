@@ -55,13 +55,19 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
         config: config.clone(),
         config_path: "demo".to_owned(),
         state_path: Some(folder.0.join("state.json")),
+        recording_path: Some(folder.0.join("recording")),
         with_feed: true,
     };
     let mut proxy = Proxy::start(options)?;
     let Some(feed) = proxy.take_feed() else { anyhow::bail!("the proxy has no stream of facts") };
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = stopped.clone();
-    signals::watch(move || stop.store(true, Ordering::Relaxed)).context("cannot watch for signals")?;
+    let handle = proxy.handle();
+    let report = move || {
+        // If the loop takes no requests there is nothing to report on.
+        let _ = handle.close_recording();
+    };
+    signals::watch(move || stop.store(true, Ordering::Relaxed), report).context("cannot watch for signals")?;
     let miners = LiveMiners::start(demo_miners(), reachable(&proxy)?, CPU_BUDGET).context("cannot start the miners")?;
     let began = Instant::now();
     let mut stage = Stage {
@@ -100,7 +106,12 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
     if faults.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&[format!("the log is {}", folder.keep().join("dpmp.log").display())]);
+    let kept = folder.keep();
+    say(&[format!(
+        "the log is {}, the recording {}",
+        kept.join("dpmp.log").display(),
+        kept.join("recording").display()
+    )]);
     Ok(ExitCode::FAILURE)
 }
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use dpmp_core::trace::EndReason;
 use dpmp_core::{Action, ActionBuf, Command, Conn, Engine, Event, Memory, MinerId, PoolId, Span, Time, UpstreamId};
 use log::Level;
 use mio::{Events, Poll, Token};
@@ -20,6 +21,7 @@ use crate::dial::Dialer;
 use crate::facts::Facts;
 use crate::listener::{Accepted, Listener};
 use crate::logs::line;
+use crate::recording::{self, Recording};
 use crate::requests::{LoopHandle, Request};
 use crate::state::StateWriter;
 use crate::token::{MAX_LISTENERS, Source};
@@ -28,6 +30,8 @@ use crate::token::{MAX_LISTENERS, Source};
 const READ_SIZE: usize = 16 * 1024;
 /// Reads of one connection in one turn; then the others have theirs.
 const READS_A_TURN: usize = 4;
+/// Connections that can wait which are read in one turn, before those that cannot are looked for again.
+const PATIENT_A_TURN: usize = 4;
 /// Connections accepted in one turn.
 const ACCEPTS_A_TURN: usize = 64;
 /// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
@@ -80,6 +84,20 @@ struct Peer {
     connection: Connection,
     /// None for a miner.
     pool: Option<PoolId>,
+    /// We have sent something and nothing has come back since: most likely a share waits for its answer.
+    awaits_answer: bool,
+}
+
+impl Peer {
+    fn new(connection: Connection, pool: Option<PoolId>) -> Peer {
+        Peer { connection, pool, awaits_answer: false }
+    }
+
+    /// Shares and their answers go before jobs: a new job comes on all connections to a pool at once, and no share should
+    /// wait for a hundred of them.
+    fn urgent(&self) -> bool {
+        self.pool.is_none() || self.awaits_answer
+    }
 }
 
 /// What the loop is made of; [`EventLoop::new`] takes it apart.
@@ -92,6 +110,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) facts: Facts,
     pub(crate) state: Option<StateWriter>,
+    pub(crate) recording: Option<Recording>,
 }
 
 /// The loop.
@@ -103,12 +122,16 @@ pub(crate) struct EventLoop {
     clock: Clock,
     facts: Facts,
     state: Option<StateWriter>,
+    recording: Option<Recording>,
     saved: Memory,
     actions: ActionBuf,
     peers: HashMap<Conn, Peer>,
     dialer: Dialer,
     timers: BTreeSet<(Time, Timer)>,
-    ready: VecDeque<Conn>,
+    /// To be read: shares and answers.
+    urgent: VecDeque<Conn>,
+    /// To be read: all the rest.
+    patient: VecDeque<Conn>,
     pending: VecDeque<Pending>,
     woken: Vec<Woken>,
     buffer: Box<[u8]>,
@@ -139,10 +162,12 @@ impl EventLoop {
             clock: parts.clock,
             facts: parts.facts,
             state: parts.state,
+            recording: parts.recording,
             actions: ActionBuf::new(),
             peers: HashMap::new(),
             timers: BTreeSet::new(),
-            ready: VecDeque::new(),
+            urgent: VecDeque::new(),
+            patient: VecDeque::new(),
             pending: VecDeque::new(),
             woken: Vec::new(),
             buffer: vec![0; READ_SIZE].into_boxed_slice(),
@@ -170,6 +195,13 @@ impl EventLoop {
                 Err(error) => break Outcome::Failed(error),
             }
         };
+        if let Some(recording) = self.recording.take() {
+            let (reason, patience) = match &outcome {
+                Outcome::Crashed(_) => (EndReason::Crash, Duration::from_secs(2)),
+                Outcome::Drained | Outcome::Failed(_) => (EndReason::Stopped, Duration::from_millis(200)),
+            };
+            recording.finish(reason, patience);
+        }
         let memory = self.engine.memory();
         if let Some(state) = self.state.take() {
             if memory != self.saved && !state.offer(memory.clone()) {
@@ -184,7 +216,7 @@ impl EventLoop {
 
     /// How long `poll` may wait. mio rounds up to whole milliseconds, so a deadline is never met too early.
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.listeners.iter().any(|l| l.ready) {
+        if !self.urgent.is_empty() || !self.patient.is_empty() || self.listeners.iter().any(|l| l.ready) {
             return Some(Duration::ZERO);
         }
         let own = self.timers.first().map(|(when, _)| *when);
@@ -211,8 +243,13 @@ impl EventLoop {
         for index in 0..self.listeners.len() {
             self.accept(index);
         }
-        for _ in 0..self.ready.len() {
-            if let Some(conn) = self.ready.pop_front() {
+        for _ in 0..self.urgent.len() {
+            if let Some(conn) = self.urgent.pop_front() {
+                self.read(conn);
+            }
+        }
+        for _ in 0..self.patient.len().min(PATIENT_A_TURN) {
+            if let Some(conn) = self.patient.pop_front() {
                 self.read(conn);
             }
         }
@@ -270,7 +307,7 @@ impl EventLoop {
         peer.connection.readable |= failed;
         if peer.connection.readable && !peer.connection.listed {
             peer.connection.listed = true;
-            self.ready.push_back(conn);
+            if peer.urgent() { self.urgent.push_back(conn) } else { self.patient.push_back(conn) }
         }
     }
 
@@ -301,7 +338,10 @@ impl EventLoop {
             }
             match peer.connection.read(&mut buffer) {
                 ReadResult::Empty => break,
-                ReadResult::Bytes(n) => self.step(Event::Received { conn, bytes: &buffer[..n] }),
+                ReadResult::Bytes(n) => {
+                    peer.awaits_answer = false;
+                    self.step(Event::Received { conn, bytes: &buffer[..n] });
+                }
                 ReadResult::Closed(reason) => {
                     self.lost(conn, reason);
                     self.settle();
@@ -325,7 +365,7 @@ impl EventLoop {
                         Ok(connection) => {
                             self.last_miner = miner.0;
                             let conn = Conn::Miner(miner);
-                            self.peers.insert(conn, Peer { connection, pool: None });
+                            self.peers.insert(conn, Peer::new(connection, None));
                             self.step(Event::MinerAccepted { miner, peer });
                             self.look_after(conn, false);
                         }
@@ -362,6 +402,7 @@ impl EventLoop {
                     self.facts.refresh(self.clock.now());
                     reply();
                 }
+                Request::CloseRecording => recording::close_for_report(self.recording.as_mut()),
                 Request::Resolved => {}
             }
         }
@@ -450,7 +491,7 @@ impl EventLoop {
                 self.pending.push_back(match outcome {
                     Ok(connection) => {
                         let pool = self.pool_of.get(&upstream).copied();
-                        self.peers.insert(Conn::Upstream(upstream), Peer { connection, pool });
+                        self.peers.insert(Conn::Upstream(upstream), Peer::new(connection, pool));
                         Pending::Connected(upstream)
                     }
                     Err(reason) => {
@@ -487,9 +528,12 @@ impl EventLoop {
             return;
         }
         let now = self.clock.now();
-        let (engine, actions) = (&mut self.engine, &mut self.actions);
+        let (engine, actions, recording) = (&mut self.engine, &mut self.actions, &mut self.recording);
         // After a panic the engine is not stepped again, so what it left half done is never seen.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, actions))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| match recording {
+            Some(recording) => recording.step(engine, now, event, actions),
+            None => engine.step(now, event, actions),
+        })) {
             let words = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
             let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
             self.end = Some(Outcome::Crashed(words.unwrap_or_else(|| "a panic without words".to_owned())));
@@ -510,6 +554,7 @@ impl EventLoop {
                     let message = buffer.bytes(bytes);
                     self.facts.sent(peer.pool, message);
                     peer.connection.send(message);
+                    peer.awaits_answer = true;
                     self.look_after(*conn, false);
                 }
             }

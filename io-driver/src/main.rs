@@ -3,13 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use dpmp::cli::{Cli, Task};
-use dpmp::{demo, run};
+use dpmp::cli::{Cli, Task, TraceTask};
+use dpmp::{demo, run, traces};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         None => run::run(cli.config, &cli.ports),
+        Some(Task::Replay { file, print, filter }) => traces::replay(&file, print.then_some(&filter)),
+        Some(Task::Trace { task: TraceTask::Redact { input, output, force } }) => {
+            traces::redact(&input, &output, force)
+        }
         Some(Task::CheckConfig { file }) => Ok(run::check_config(&file)),
         Some(Task::Demo { seconds, calm, ports }) => demo::demo(seconds, calm, &ports),
     };

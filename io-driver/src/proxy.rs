@@ -24,6 +24,7 @@ use crate::http::{Observed, Port, Server, metrics_routes};
 use crate::listener::bind_all;
 use crate::logs::line;
 use crate::metrics::{Metrics, Recorder};
+use crate::recording::Recording;
 use crate::requests::LoopHandle;
 use crate::state::{self, StateWriter};
 
@@ -36,8 +37,16 @@ pub struct Options {
     pub config_path: String,
     /// Where the engine's memory is kept; none: nowhere.
     pub state_path: Option<PathBuf>,
+    /// The folder of the flight recording; none: nothing is recorded.
+    pub recording_path: Option<PathBuf>,
     /// Also give out the stream of facts, for a view.
     pub with_feed: bool,
+}
+
+struct Paths {
+    config: String,
+    state: Option<PathBuf>,
+    recording: Option<PathBuf>,
 }
 
 /// Why the proxy could not start.
@@ -104,23 +113,23 @@ impl Proxy {
     /// Binds the ports and starts. Miners can connect when this returns. A metrics port that cannot be had is logged,
     /// and mining goes on.
     pub fn start(options: Options) -> Result<Proxy, StartError> {
-        let Options { config, config_path, state_path, with_feed } = options;
+        let Options { config, config_path, state_path, recording_path, with_feed } = options;
         let listeners =
             bind_all(&config.listen).map_err(|error| StartError::Listen { address: config.listen.clone(), error })?;
         let miners = addresses(&listeners);
         check_descriptors(&config);
-        Proxy::assemble(config, listeners, miners, &config_path, state_path, with_feed).map_err(StartError::System)
+        let paths = Paths { config: config_path, state: state_path, recording: recording_path };
+        Proxy::assemble(config, listeners, miners, paths, with_feed).map_err(StartError::System)
     }
 
     fn assemble(
         config: Config,
         listeners: Vec<TcpListener>,
         miners: Vec<SocketAddr>,
-        config_path: &str,
-        state_path: Option<PathBuf>,
+        paths: Paths,
         with_feed: bool,
     ) -> anyhow::Result<Proxy> {
-        let (memory, state) = match state_path {
+        let (memory, state) = match paths.state {
             Some(path) => {
                 let (memory, trouble) = state::load(&path);
                 if let Some(words) = trouble {
@@ -131,6 +140,7 @@ impl Proxy {
             None => (Memory::default(), None),
         };
         let metrics = Metrics::new(config.pools.len())?;
+        let recording = paths.recording.and_then(|folder| start_recording(folder, &config, &metrics));
         let readiness = Arc::new(Readiness::default());
         let (sender, reader) = feed();
         let poll = Poll::new()?;
@@ -142,12 +152,12 @@ impl Proxy {
             Some(address) => serve_metrics(address, observed),
             None => (None, Vec::new()),
         };
-        say_listening(&config, &miners, config_path);
+        say_listening(&config, &miners, &paths.config);
         // The one place where chance comes from.
         let seed = RandomState::new().hash_one(0u8);
         let engine = Engine::new(config, &memory, seed);
         let clock = Clock::start();
-        let parts = Parts { poll, handle: handle.clone(), requests, listeners, engine, clock, facts, state };
+        let parts = Parts { poll, handle: handle.clone(), requests, listeners, engine, clock, facts, state, recording };
         let event_loop = EventLoop::new(parts)?;
         let thread = thread::Builder::new().name("loop".to_owned()).spawn(move || event_loop.run())?;
         readiness.listening.store(true, Ordering::Relaxed);
@@ -186,6 +196,22 @@ impl Proxy {
             http.stop();
         }
         outcome
+    }
+}
+
+/// A recording that cannot be had is said, and mining goes on.
+fn start_recording(folder: PathBuf, config: &Config, metrics: &Metrics) -> Option<Recording> {
+    let shown = folder.display().to_string();
+    match Recording::start(folder, config.recording.max_mib, metrics.recording.clone()) {
+        Ok(recording) => Some(recording),
+        Err(error) => {
+            line(Level::Warn, "recording_failed")
+                .text("path", shown)
+                .show("err", error)
+                .text("text", "mining goes on, and nothing is recorded; see recording.dir in the config")
+                .send();
+            None
+        }
     }
 }
 

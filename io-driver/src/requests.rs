@@ -18,6 +18,8 @@ const BOUND: usize = 256;
 pub enum Request {
     /// Something for the engine.
     Engine(Command),
+    /// Close the recording's segment, for a bug report.
+    CloseRecording,
     /// Bring time-based metrics up to date, then call this. Proves that the loop turns.
     Refresh(Box<dyn FnOnce() + Send>),
     /// A name was resolved: look into the resolver's channel.
@@ -28,6 +30,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Request::Engine(command) => f.debug_tuple("Engine").field(command).finish(),
+            Request::CloseRecording => f.write_str("CloseRecording"),
             Request::Refresh(_) => f.write_str("Refresh"),
             Request::Resolved => f.write_str("Resolved"),
         }
@@ -65,6 +68,11 @@ impl LoopHandle {
     pub fn send(&self, request: Request) -> Result<(), NotTaken> {
         self.requests.try_send(request).map_err(|_| NotTaken)?;
         self.waker.wake().map_err(|_| NotTaken)
+    }
+
+    /// Asks for the recording's segment to be closed; the log names its file.
+    pub fn close_recording(&self) -> Result<(), NotTaken> {
+        self.send(Request::CloseRecording)
     }
 
     /// Asks the proxy to answer what it can, close everything and end.

@@ -75,14 +75,21 @@ pub fn run(config: Option<PathBuf>, ports: &Ports) -> anyhow::Result<ExitCode> {
             .send();
     }
     let state_path = Some(settings::beside(&path, "state.json"));
-    let options = Options { config, config_path: path.display().to_string(), state_path, with_feed: false };
+    let recording_path = config.recording.enabled.then(|| settings::beside(&path, &config.recording.dir));
+    let config_path = path.display().to_string();
+    let options = Options { config, config_path, state_path, recording_path, with_feed: false };
     let proxy = Proxy::start(options)?;
-    let handle = proxy.handle();
-    signals::watch(move || {
+    let (handle, also) = (proxy.handle(), proxy.handle());
+    let stop = move || {
         // If the loop takes no requests it has ended, or the watchdog ends it.
         let _ = handle.drain();
-    })
-    .context("cannot watch for signals")?;
+    };
+    let report = move || {
+        if also.close_recording().is_err() {
+            line(Level::Warn, "recording_not_closed").text("text", "the event loop takes no requests").send();
+        }
+    };
+    signals::watch(stop, report).context("cannot watch for signals")?;
     let code = finish(proxy.wait());
     logs::flush(Duration::from_millis(300));
     Ok(code)

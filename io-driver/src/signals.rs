@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT, watched by a thread of its own so that they end the program even if the loop is stuck.
+//! SIGTERM and SIGINT, watched by a thread of its own so that they end the program even if the loop is stuck; and
+//! SIGUSR1, which asks for the recording.
 
 use std::io;
 use std::process::exit;
@@ -6,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use log::Level;
-use signal_hook::consts::signal::{SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::logs;
@@ -14,12 +15,16 @@ use crate::logs;
 /// The program has ended by itself this long after the first signal, or is ended.
 const LONGEST_END: Duration = Duration::from_millis(1_850);
 
-/// Calls `stop` at the first signal. Whatever happens then, the program ends within 2 s; at a second signal at once.
-pub fn watch(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+/// Calls `report` at each SIGUSR1, and `stop` at the first other signal. Whatever happens then, the program ends within 2 s; at a second signal at once.
+pub fn watch(stop: impl FnOnce() + Send + 'static, report: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut stop = Some(stop);
         for signal in signals.forever() {
+            if signal == SIGUSR1 {
+                report();
+                continue;
+            }
             let Some(stop) = stop.take() else { exit(1) };
             let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
             // The bound first: nothing that follows may be without it.

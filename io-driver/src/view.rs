@@ -339,6 +339,8 @@ impl View {
             Verdict::Accepted => pool.accepted += 1,
             Verdict::Rejected { .. } => pool.rejected += 1,
             Verdict::Lost | Verdict::Unanswered => pool.lost += 1,
+            // The miner left: nobody lost anything.
+            Verdict::Abandoned => {}
             Verdict::Credited | Verdict::Dropped(_) => {}
         }
         if good {

@@ -4,12 +4,14 @@
 //! ```text
 //! cargo run --release -p dpmp-sim --example cost -- jobs 20000
 //! cargo run --release -p dpmp-sim --example cost -- shares 20000
+//! cargo run --release -p dpmp-sim --example cost -- shares 20000 recorded
 //! ```
 
 use std::env;
 use std::time::Instant;
 
 use dpmp_core::config::PoolConfig;
+use dpmp_core::trace::Recorder;
 use dpmp_core::{Action, ActionBuf, Config, Conn, Engine, Event, Memory, MinerId, Time, UpstreamId};
 
 const MINERS: u64 = 100;
@@ -17,6 +19,30 @@ const MINERS: u64 = 100;
 fn feed(engine: &mut Engine, now: u64, conn: Conn, line: &str, out: &mut ActionBuf) {
     out.clear();
     engine.step(Time(now), Event::Received { conn, bytes: line.as_bytes() }, out);
+}
+
+/// As [`feed`], recorded as the driver does, save for the disk.
+fn record(
+    recorder: &mut Option<Recorder>,
+    engine: &mut Engine,
+    now: u64,
+    conn: Conn,
+    line: &str,
+    out: &mut ActionBuf,
+) -> u64 {
+    let Some(recorder) = recorder else {
+        feed(engine, now, conn, line, out);
+        return 0;
+    };
+    out.clear();
+    recorder.step(engine, Time(now), Event::Received { conn, bytes: line.as_bytes() }, out);
+    match recorder.writer().waiting() {
+        n if n < 64 * 1024 => 0,
+        n => {
+            drop(recorder.writer().take(Vec::with_capacity(64 * 1024)));
+            n
+        }
+    }
 }
 
 /// A job of an ordinary size: a coinbase of 250 bytes and 12 merkle branches.
@@ -64,6 +90,8 @@ fn main() {
     let mut out = ActionBuf::new();
     let (mut engine, upstreams) = ready(&mut out);
     let jobs: Vec<String> = (1..1000).map(notify).collect();
+    let mut recorder = (env::args().nth(3).as_deref() == Some("recorded")).then(|| Recorder::new(&engine, 1, 0));
+    let mut recorded = 0;
     let start = Instant::now();
     for i in 0..times {
         let (round, which) = (i / MINERS, (i % MINERS) as usize);
@@ -73,15 +101,29 @@ fn main() {
                 "{{\"id\":{i},\"method\":\"mining.submit\",\"params\":[\"w.m\",\"00000001\",\"{:08x}\",\"6b029f67\",\"{i:08x}\"]}}\n",
                 round
             );
-            feed(&mut engine, now, Conn::Miner(MinerId(which as u64 + 1)), &line, &mut out);
+            let miner = Conn::Miner(MinerId(which as u64 + 1));
+            recorded += record(&mut recorder, &mut engine, now, miner, &line, &mut out);
             assert!(out.actions().iter().any(|a| matches!(a, Action::Send { conn: Conn::Upstream(_), .. })));
             let answer = format!("{{\"id\":{},\"result\":true,\"error\":null}}\n", round + 3);
-            feed(&mut engine, now, Conn::Upstream(upstreams[which]), &answer, &mut out);
+            let upstream = Conn::Upstream(upstreams[which]);
+            recorded += record(&mut recorder, &mut engine, now, upstream, &answer, &mut out);
         } else {
-            feed(&mut engine, now, Conn::Upstream(upstreams[which]), &jobs[(round % 999) as usize], &mut out);
+            let (upstream, job) = (Conn::Upstream(upstreams[which]), &jobs[(round % 999) as usize]);
+            recorded += record(&mut recorder, &mut engine, now, upstream, job, &mut out);
         }
         assert!(out.actions().iter().any(|a| matches!(a, Action::Send { conn: Conn::Miner(_), .. })));
     }
     let each = start.elapsed().as_secs_f64() * 1e6 / times as f64;
     println!("{what}: {times} in {:.1} ms, {each:.2} µs each", start.elapsed().as_secs_f64() * 1e3);
+    if recorded > 0 {
+        println!("recorded {} bytes each", recorded / times);
+    }
+    let start = Instant::now();
+    let checkpoint = engine.checkpoint().len();
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    let start = Instant::now();
+    let mut recorder = Recorder::new(&engine, 2, 0);
+    let with = start.elapsed().as_secs_f64() * 1e3;
+    let folded = recorder.writer().checkpoint_bytes();
+    println!("a checkpoint at {MINERS} miners: {checkpoint} bytes in {took:.2} ms; folded: {folded} in {with:.2} ms");
 }

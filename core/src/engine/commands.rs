@@ -65,6 +65,11 @@ impl Engine {
             for probe in probes {
                 self.probe_done(probe, now, out);
             }
+            for miner in self.miners.values_mut() {
+                // What kept a miner off a pool, or on it, was another pool's fault.
+                miner.held_off.retain(|pool, _| !changed.contains(pool));
+                miner.held_to = miner.held_to.filter(|pool| !changed.contains(pool));
+            }
             self.remembered = memory.pools.into_iter().collect();
             self.recall_facts();
             for key in self.config.pools.iter().map(|p| address_key(&p.address)) {

@@ -94,7 +94,7 @@ impl Engine {
             && !no_choice
         {
             let narrower = rolling.told & upstream.allowed_bits();
-            if rolling.updated || narrower == 0 {
+            if rolling.updated {
                 return Err(HeldOff::VersionMask);
             }
             rolling.told = narrower;
@@ -113,20 +113,23 @@ impl Engine {
         Ok(())
     }
 
-    /// A pool's newest job is short enough for miners that its last ones were too long for.
-    pub(super) fn release_long_jobs(&mut self, upstream: UpstreamId) {
-        let Some(upstream) = self.upstreams.get(&upstream) else { return };
-        let (pool, Some(key)) = (upstream.pool, upstream.job) else { return };
-        let Some(group) = upstream.group().and_then(|g| self.groups.get(&g)) else { return };
-        let Some(job) = group.jobs.pool_job(key) else { return };
+    /// A pool's newest job is short enough for miners that its last ones were too long for: these miners.
+    pub(super) fn release_long_jobs(&mut self, upstream: UpstreamId) -> Vec<MinerId> {
+        let mut released = Vec::new();
+        let Some(upstream) = self.upstreams.get(&upstream) else { return released };
+        let (pool, Some(key)) = (upstream.pool, upstream.job) else { return released };
+        let Some(group) = upstream.group().and_then(|g| self.groups.get(&g)) else { return released };
+        let Some(job) = group.jobs.pool_job(key) else { return released };
         for id in &group.miners {
             if let Some(miner) = self.miners.get_mut(id)
                 && miner.held_off.get(&pool) == Some(&HeldOff::JobTooLong)
                 && line_fits(miner, job)
             {
                 miner.held_off.remove(&pool);
+                released.push(*id);
             }
         }
+        released
     }
 
     /// In the fall back the miner is told the extranonce of the job that comes.
@@ -237,7 +240,7 @@ impl Engine {
         prefix.extend_from_slice(extranonce1);
         miner.last_told = now;
         miner.working = Some(Working { job: Some((key, job_id)), ..working });
-        let issued = IssuedJob { key, prefix, extranonce2_bytes: size, told, issued: now };
+        let issued = IssuedJob { key, prefix, extranonce2_bytes: size, told, mask: miner.rolls(), issued: now };
         let upstreams = &self.upstreams;
         let links = &group.links;
         group.jobs.issue(job_id, issued, |key| {

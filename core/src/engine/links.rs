@@ -4,13 +4,14 @@ use super::state::Engine;
 use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
+use crate::miner::Stage;
 use crate::notice::{HeldOff, Notice, SwitchReason, Who};
 use crate::pool::{LinkState, Owner, Phase, Upstream};
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
 /// A pool must have answered configure, subscribe and authorize, and sent a job, within this time.
-const HANDSHAKE: Span = Span::secs(30);
+pub(super) const HANDSHAKE: Span = Span::secs(30);
 /// A submit must be answered within this time.
 pub(super) const ANSWER: Span = Span::secs(30);
 /// A pool that is held off may say something for this long before its connection is given up.
@@ -79,7 +80,8 @@ impl Engine {
     /// A probe's time has come: it is made unless the pool is known from a connection that stands.
     pub(super) fn probe(&mut self, pool: PoolId, now: Time, out: &mut ActionBuf) {
         // Groups try on their own, and what they learn is learnt for all.
-        let busy = self.config.in_use(pool) && !self.groups.is_empty();
+        let busy = self.config.in_use(pool)
+            && self.groups.values().any(|g| g.links.get(pool.index()).is_some_and(|l| l.state != LinkState::Off));
         if busy || self.draining.is_some() {
             self.timers.set(TimerKind::Probe(pool), now + PROBE_AGAIN);
             return;
@@ -155,7 +157,18 @@ impl Engine {
         };
         self.answer_lost(&mut upstream, now, out);
         let was_connected = upstream.phase != Phase::Connecting;
+        let wanted = self.config.in_use(pool);
         let retry = match self.link(group, pool) {
+            Some(link) if !wanted => {
+                // It had lost its weight: it is not tried again.
+                link.state = LinkState::Off;
+                link.held = None;
+                link.retired_until = None;
+                let who = self.first_miner(group).map(|m| m.who());
+                out.notice(Notice::PoolClosed { upstream: id, pool, who, reason });
+                self.place_group(group, SwitchReason::Failover, now, out);
+                return;
+            }
             Some(link) => {
                 if link.up {
                     link.went_out(now);
@@ -179,6 +192,20 @@ impl Engine {
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who, error, failures, retry });
         }
         self.place_group(group, SwitchReason::Failover, now, out);
+        // A subscribe waits for this pool's own extranonce: any other pool's will do.
+        if self.first_miner(group).is_some_and(|m| matches!(m.stage, Stage::AwaitingPool { .. })) {
+            let other = self.config.pool_ids().find(|p| {
+                self.config.in_use(*p)
+                    && self
+                        .groups
+                        .get(&group)
+                        .and_then(|g| g.links.get(p.index()))
+                        .is_some_and(|l| l.state == LinkState::Off)
+            });
+            if let Some(other) = other {
+                self.open_link(group, other, now, out);
+            }
+        }
     }
 
     /// Closes an upstream as no longer fit, and goes on as if the pool had.
@@ -220,7 +247,10 @@ impl Engine {
             self.learn_no_mask(id);
             self.probe_done(id, now, out);
         } else if upstream.phase == Phase::Ready && upstream.awaits_configure() {
-            self.learn_no_mask(id);
+            // Its miner works without version rolling; what holds for the pool, the probe has learnt or will.
+            if let Some(upstream) = self.upstreams.get_mut(&id) {
+                upstream.give_up_configure();
+            }
             self.timers.set(TimerKind::UpstreamHandshake(id), now + HANDSHAKE);
             self.check_usable(id, now, out);
         } else if !upstream.has_work() && upstream.phase != Phase::NoUser {
@@ -230,8 +260,7 @@ impl Engine {
 
     /// A pool does not answer configure: it grants no version rolling.
     fn learn_no_mask(&mut self, id: UpstreamId) {
-        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
-        upstream.give_up_configure();
+        let Some(upstream) = self.upstreams.get(&id) else { return };
         if let (Some(facts), Some(asked)) = (self.facts.get_mut(upstream.pool.index()), upstream.asked_mask) {
             facts.learn_mask(asked, 0);
         }

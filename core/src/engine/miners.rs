@@ -22,6 +22,9 @@ use crate::timers::TimerKind;
 const LONGEST_LINE: usize = 16 * 1024;
 /// A miner must have subscribed and authorised within this time.
 const HANDSHAKE: Span = Span::secs(30);
+/// A miner that comes before the pools were probed for the first time waits for that this long at most: it is to have
+/// its answer within 200 ms.
+const PROBE_PATIENCE: Span = Span::millis(150);
 /// After this many lines that are not Stratum the connection is closed.
 const MOST_BAD_LINES: u32 = 20;
 /// A miner that has not read what was sent for this long is closed.
@@ -35,7 +38,7 @@ const ASSUMED_MASK: u32 = BIP_320;
 
 impl Engine {
     pub(super) fn miner_accepted(&mut self, id: MinerId, peer: SocketAddr, now: Time, out: &mut ActionBuf) {
-        let miner = Miner::new(id, peer, now);
+        let mut miner = Miner::new(id, peer, now);
         let who = miner.who();
         out.notice(Notice::MinerConnected { who: who.clone() });
         let limits = &self.config.limits;
@@ -55,12 +58,13 @@ impl Engine {
             return;
         }
         *self.addresses.entry(peer.ip()).or_default() += 1;
-        let mut miner = miner;
+        let mut patience = HANDSHAKE;
         if self.awaits_first_probes() {
             miner.stage = Stage::AwaitingProbes { held: alloc::vec::Vec::new() };
+            patience = PROBE_PATIENCE;
         }
         self.miners.insert(id, miner);
-        self.timers.set(TimerKind::MinerHandshake(id), now + HANDSHAKE);
+        self.timers.set(TimerKind::MinerHandshake(id), now + patience);
     }
 
     /// The connection is gone already.
@@ -68,36 +72,35 @@ impl Engine {
         self.remove_miner(id, reason, now, out);
     }
 
-    /// Nothing is known yet of some pool in use, but its first probe is still under way.
+    /// Nothing is known yet of some pool in use, but its first probe is under way.
     fn awaits_first_probes(&self) -> bool {
-        self.first_probes_until.is_some()
-            && self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).any(|pool| {
-                self.facts
-                    .get(pool.index())
-                    .is_some_and(|f| f.probe_failures == 0 && (f.extranonce2_bytes.is_none() || f.mask.is_none()))
+        self.config.pool_ids().filter(|pool| self.config.in_use(*pool)).any(|pool| {
+            self.facts.get(pool.index()).is_some_and(|f| {
+                f.probe.is_some() && f.probe_failures == 0 && (f.extranonce2_bytes.is_none() || f.mask.is_none())
             })
+        })
     }
 
     /// A probe has ended: if it was the last of the first ones, miners need not wait any more.
     pub(super) fn check_first_probes(&mut self, now: Time, out: &mut ActionBuf) {
-        if self.first_probes_until.is_some() && !self.awaits_first_probes() {
-            self.first_probes_over(now, out);
+        if self.awaits_first_probes() {
+            return;
+        }
+        let waits = |m: &&Miner| matches!(m.stage, Stage::AwaitingProbes { .. });
+        let waiting: alloc::vec::Vec<MinerId> = self.miners.values().filter(waits).map(|m| m.id).collect();
+        for id in waiting {
+            self.hear(id, now, out);
         }
     }
 
-    /// The pools are known as far as they will be for now: miners that wait are heard.
-    pub(super) fn first_probes_over(&mut self, now: Time, out: &mut ActionBuf) {
-        self.first_probes_until = None;
-        self.timers.cancel(TimerKind::FirstProbes);
-        let waiting: alloc::vec::Vec<MinerId> =
-            self.miners.values().filter(|m| matches!(m.stage, Stage::AwaitingProbes { .. })).map(|m| m.id).collect();
-        for id in waiting {
-            let Some(miner) = self.miners.get_mut(&id) else { continue };
-            if let Stage::AwaitingProbes { held } = core::mem::replace(&mut miner.stage, Stage::Fresh)
-                && !held.is_empty()
-            {
-                self.miner_received(id, &held, now, out);
-            }
+    /// A miner that waited for the first probes waits no longer.
+    fn hear(&mut self, id: MinerId, now: Time, out: &mut ActionBuf) {
+        let Some(miner) = self.miners.get_mut(&id) else { return };
+        self.timers.set(TimerKind::MinerHandshake(id), now + HANDSHAKE);
+        if let Stage::AwaitingProbes { held } = core::mem::replace(&mut miner.stage, Stage::Fresh)
+            && !held.is_empty()
+        {
+            self.miner_received(id, &held, now, out);
         }
     }
 
@@ -128,6 +131,7 @@ impl Engine {
             self.spread_from = self.spread_from.min(now);
         }
         let Some(group_id) = miner.group else { return };
+        self.abandon_submits(&who, group_id, now, out);
         let Some(group) = self.groups.get_mut(&group_id) else { return };
         group.miners.retain(|other| *other != id);
         if group.miners.is_empty() {
@@ -139,7 +143,9 @@ impl Engine {
     }
 
     pub(super) fn miner_handshake_timeout(&mut self, id: MinerId, now: Time, out: &mut ActionBuf) {
-        if self.miners.get(&id).is_some_and(|m| !m.ready()) {
+        if self.miners.get(&id).is_some_and(|m| matches!(m.stage, Stage::AwaitingProbes { .. })) {
+            self.hear(id, now, out);
+        } else if self.miners.get(&id).is_some_and(|m| !m.ready()) {
             self.close_miner(id, CloseReason::HandshakeTimeout, now, out);
         }
     }
@@ -240,10 +246,19 @@ impl Engine {
                 self.miner_authorized(id, &request, &user, &password, now, out);
             }
             MinerRequest::ExtranonceSubscribe => {
-                if let Some(miner) = self.miners.get_mut(&id) {
-                    miner.extranonce_subscribed = true;
-                }
                 out.send(conn, |o| encode::reply_true(o, &request));
+                let Some(miner) = self.miners.get_mut(&id) else { return };
+                let freed = miner.must_reconnect() && miner.ready() && miner.held_to.is_none();
+                miner.extranonce_subscribed = true;
+                if freed {
+                    if let Some(cycle) = miner.cycle.as_mut() {
+                        cycle.rebase(&self.plans.slow, &self.plans.normal, now);
+                    }
+                    if let Some(group) = miner.group {
+                        self.open_links(group, now, out);
+                    }
+                    self.place(id, SwitchReason::Operator, now, out);
+                }
             }
             MinerRequest::SuggestDifficulty(difficulty) => {
                 out.send(conn, |o| encode::reply_true(o, &request));

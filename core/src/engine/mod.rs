@@ -10,6 +10,7 @@
 //! | `links` | when a pool is connected, tried again, held off, probed |
 //! | `work` | which pool a miner works for, until when |
 //! | `issue` | the form of a job for one miner |
+//! | `pseudonyms` | nothing: where names and payout scripts lie, for redacted recordings |
 //! | `state` | the data itself |
 
 mod commands;
@@ -17,10 +18,12 @@ mod issue;
 mod links;
 mod miners;
 mod pools;
+mod pseudonyms;
 mod shares;
 mod state;
 mod work;
 
+pub(crate) use pseudonyms::{Pseudonyms, rename_config};
 pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
 
 use crate::action::ActionBuf;
@@ -89,7 +92,6 @@ impl Engine {
                 TimerKind::LinkRetry(group, pool) => self.retry(group, pool, now, out),
                 TimerKind::LinkProven(group, pool) => self.proven(group, pool, now, out),
                 TimerKind::Probe(pool) => self.probe(pool, now, out),
-                TimerKind::FirstProbes => self.first_probes_over(now, out),
                 TimerKind::DrainEnd => self.end_drain(now, out),
             }
         }

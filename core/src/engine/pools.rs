@@ -26,8 +26,11 @@ const LONGEST_LINE: usize = 256 * 1024;
 const MOST_BAD_LINES: u32 = 100;
 /// With more bytes than this waiting to be written the pool counts as dead.
 const MOST_QUEUED: u32 = 512 * 1024;
-/// How long the answer to configure is waited for once everything else is answered: some pools do not know it.
-const CONFIGURE_PATIENCE: Span = Span::secs(1);
+/// How long a miner's connection waits for the answer to configure once everything else is answered: some pools do not
+/// know it.
+const CONFIGURE_PATIENCE: Span = Span::millis(500);
+/// How long a probe waits for it: what it learns holds for all miners to come.
+const PROBE_PATIENCE: Span = Span::secs(5);
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
@@ -38,7 +41,9 @@ impl Engine {
         let (pool, group) = (upstream.pool, upstream.group());
         let who = self.who_of(upstream);
         let (agent, mask) = match group.and_then(|g| self.first_miner(g)) {
-            Some(miner) => (miner.agent.clone(), miner.rolling.map(|r| r.asked)),
+            Some(miner) => {
+                (miner.agent.clone(), Some(miner.rolling.map_or(0, |r| r.asked) | miner.firmware.rolls_always))
+            }
             None => (AGENT.into(), Some(u32::MAX)),
         };
         let again = group.and_then(|g| self.link(g, pool)).is_some_and(|l| l.worked);
@@ -104,6 +109,7 @@ impl Engine {
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         upstream.phase = Phase::Authorizing;
         upstream.user = user.as_str().into();
+        self.timers.set(TimerKind::UpstreamHandshake(id), self.now + super::links::HANDSHAKE);
         let request = upstream.request(Request::Authorize);
         out.send(Conn::Upstream(id), |o| encode::authorize(o, request, &user, &password));
         if let Some(difficulty) = suggested {
@@ -303,7 +309,7 @@ impl Engine {
             return;
         };
         if upstream.awaits_configure() {
-            self.timers.set(TimerKind::UpstreamHandshake(id), now + CONFIGURE_PATIENCE);
+            self.timers.set(TimerKind::UpstreamHandshake(id), now + PROBE_PATIENCE);
         } else {
             self.probe_done(id, now, out);
         }

@@ -9,10 +9,10 @@ use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::BIP_320;
-use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
+use crate::ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::{PoolJobKey, ShareKey};
 use crate::miner::{Miner, Stage, said};
-use crate::notice::{DropReason, HeldOff, MinerWarning, Notice, Verdict};
+use crate::notice::{DropReason, HeldOff, MinerWarning, Notice, Verdict, Who};
 use crate::pool::{Request, Submitted, Upstream};
 use crate::share::{self, Share};
 use crate::stratum::encode::{self, ShareLine};
@@ -146,7 +146,7 @@ impl Engine {
             Some(bits) => Some(hex::word(bits).ok_or_else(bad)?),
         };
         let Some(upstream) = self.upstreams.get(&job.upstream) else { return Err(Dropped(DropReason::Stale, pool)) };
-        let (version, version_bits) = self.version(miner, upstream, job.version, bits, pool)?;
+        let (version, version_bits) = self.version(issued.mask, upstream, job.version, bits, pool)?;
         let mut extranonce2 = Vec::with_capacity(issued.prefix.len() + size);
         extranonce2.extend_from_slice(&issued.prefix);
         extranonce2.extend_from_slice(&own.to_be_bytes()[16 - size..]);
@@ -166,7 +166,7 @@ impl Engine {
     /// The header's version, and the bits that go upstream. Bits that the pool did not grant never do.
     fn version(
         &self,
-        miner: &Miner,
+        mask: u32,
         upstream: &Upstream,
         job: u32,
         bits: Option<u32>,
@@ -176,10 +176,12 @@ impl Engine {
         // Without bits the miner hashed the job's version as it is.
         let Some(bits) = bits else { return Ok((job, (granted != 0).then_some(job & granted))) };
         if bits & !granted != 0 {
-            return Err(Dropped(DropReason::VersionBits, pool));
+            // Bits that the miner was told for this job, of a mask that has shrunk since, are no misbehaviour.
+            let late = bits & !mask == 0;
+            return Err(Dropped(if late { DropReason::Stale } else { DropReason::VersionBits }, pool));
         }
         // The miner replaced the bits of the mask it was told (or rolls anyway); the others of the job still stand.
-        let replaced = miner.rolling.map_or(0, |r| r.told) | bits;
+        let replaced = mask | bits;
         let version = job & !replaced | bits;
         Ok((version, (granted != 0).then_some(version & granted)))
     }
@@ -367,7 +369,7 @@ impl Engine {
             Verdict::Accepted | Verdict::Credited => encode::reply_true(o, &submitted.id),
             Verdict::Rejected { code, text } => encode::reply_error(o, &submitted.id, *code, text),
             Verdict::Unanswered => encode::reply_error(o, &submitted.id, 20, "The pool did not answer within 30 s"),
-            Verdict::Lost | Verdict::Dropped(_) => {
+            Verdict::Lost | Verdict::Abandoned | Verdict::Dropped(_) => {
                 encode::reply_error(o, &submitted.id, 20, "The pool's connection ended before it answered");
             }
         });
@@ -387,6 +389,25 @@ impl Engine {
             achieved: submitted.achieved,
             response: Some(now.since(submitted.sent)),
         });
+    }
+
+    /// A miner has left: what becomes of the shares that it still waits for is not waited for.
+    pub(super) fn abandon_submits(&mut self, who: &Who, group: GroupId, now: Time, out: &mut ActionBuf) {
+        let upstreams = self.groups.get(&group).map_or(&[][..], |g| &g.links[..]).iter().filter_map(|l| l.upstream());
+        for id in upstreams {
+            let Some(upstream) = self.upstreams.get_mut(&id) else { continue };
+            let pool = upstream.pool;
+            for submitted in upstream.take_submits_of(who.miner) {
+                out.notice(Notice::ShareResult {
+                    who: who.clone(),
+                    pool: Some(pool),
+                    verdict: Verdict::Abandoned,
+                    assigned: Some(submitted.assigned),
+                    achieved: submitted.achieved,
+                    response: Some(now.since(submitted.sent)),
+                });
+            }
+        }
     }
 
     /// An upstream is gone: every submit that waits for it is answered.

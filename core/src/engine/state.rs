@@ -37,8 +37,6 @@ pub struct Engine {
     pub(super) facts: Vec<PoolFacts>,
     /// What earlier runs and configs knew of pools that are not configured now.
     pub(super) remembered: BTreeMap<String, PoolMemory>,
-    /// Until this time miners wait for pools that were never probed; none: no longer.
-    pub(super) first_probes_until: Option<Time>,
     /// Miners connected from each address.
     pub(super) addresses: BTreeMap<IpAddr, u32>,
     pub(super) visitors: BTreeMap<IpAddr, Visitor>,
@@ -93,9 +91,6 @@ pub(super) struct Visitor {
     /// Where in the schedule miners were that had to subscribe again, by agent.
     pub(super) returning: Vec<(Arc<str>, Cycle)>,
 }
-
-/// Miners that come before all pools were probed for the first time wait for this long at most.
-const FIRST_PROBES: Span = Span::millis(1_500);
 
 /// Most addresses that are remembered.
 const MOST_VISITORS: usize = 4096;
@@ -192,7 +187,6 @@ impl Engine {
             groups: BTreeMap::new(),
             facts: Vec::new(),
             remembered: memory.pools.iter().cloned().collect(),
-            first_probes_until: Some(Time::ZERO + FIRST_PROBES),
             addresses: BTreeMap::new(),
             visitors: BTreeMap::new(),
             last_upstream: 0,
@@ -203,7 +197,6 @@ impl Engine {
             config,
         };
         engine.recall_facts();
-        engine.timers.set(TimerKind::FirstProbes, Time::ZERO + FIRST_PROBES);
         engine
     }
 
@@ -211,6 +204,11 @@ impl Engine {
     /// first share.
     pub fn set_proof_of_work(&mut self, pow: Pow) {
         self.pow = pow;
+    }
+
+    /// The time of the last step.
+    pub fn time(&self) -> Time {
+        self.now
     }
 
     /// Fills the facts of the configured pools from what is remembered, and wants them probed.
@@ -272,6 +270,11 @@ impl Engine {
             miners: self.miners.values().filter(|m| m.working_for() == Some(pool)).count() as u32,
             extranonce2_bytes: self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes),
         })
+    }
+
+    /// All connections to pools: which pool, and for which miner (none for a probe).
+    pub fn upstreams(&self) -> impl Iterator<Item = (UpstreamId, PoolId, Option<MinerId>)> + '_ {
+        self.upstreams.values().map(|u| (u.id, u.pool, self.who_of(u).map(|who| who.miner)))
     }
 
     /// All that the engine knows, as bytes: [`Engine::restore`] gives an engine that goes on identically.

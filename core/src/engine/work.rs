@@ -100,8 +100,11 @@ impl Engine {
         if !miner.must_reconnect() || miner.held_to.is_some() {
             return false;
         }
+        let trying = miner.group.is_some_and(|g| self.upstream_of(g, own).is_some());
         if has_work {
             wants != own && self.pool_seems_up(wants)
+        } else if trying {
+            false
         } else {
             self.config.pool_ids().any(|pool| pool != own && self.pool_seems_up(pool))
         }
@@ -249,13 +252,13 @@ impl Engine {
     /// A pool has sent a job: those who work for this upstream get it, for the others it may change where they work.
     pub(super) fn pass_on(&mut self, upstream: UpstreamId, clean: bool, now: Time, out: &mut ActionBuf) {
         let Some(group) = self.upstreams.get(&upstream).and_then(|u| u.group()) else { return };
-        self.release_long_jobs(upstream);
+        let released = self.release_long_jobs(upstream);
         let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
         for id in miners {
             match self.miners.get(&id).and_then(|m| m.working) {
                 Some(working) if working.upstream == upstream => self.issue(id, clean, JobReason::New, now, out),
-                Some(_) => {}
-                None => self.place(id, SwitchReason::Return, now, out),
+                Some(_) if !released.contains(&id) => {}
+                _ => self.place(id, SwitchReason::Return, now, out),
             }
         }
     }

@@ -29,6 +29,9 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Reads one line. The error is for people.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Line<'a>, String> {
+        if line.first() != Some(&b'{') {
+            return Err("not a Stratum line: no JSON object".into());
+        }
         serde_json::from_slice(line).map_err(|error| alloc::format!("not a Stratum line: {error}"))
     }
 }

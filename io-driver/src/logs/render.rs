@@ -165,6 +165,7 @@ fn share(notice: &Notice) {
                 Verdict::Accepted | Verdict::Rejected { .. } => (Info, "share_result"),
                 Verdict::Credited => (Debug, "share_credited"),
                 Verdict::Lost => (Info, "share_lost"),
+                Verdict::Abandoned => (Debug, "share_abandoned"),
                 Verdict::Unanswered => (Info, "share_unanswered"),
                 Verdict::Dropped(reason) => (Info, dropped(*reason)),
             };

@@ -5,4 +5,4 @@ mod recorder;
 mod series;
 
 pub use recorder::Recorder;
-pub use series::{Metrics, PoolSeries};
+pub use series::{Metrics, PoolSeries, RecordingSeries};

@@ -228,6 +228,7 @@ fn result_index(verdict: &Verdict) -> usize {
         Verdict::Credited => "credited",
         Verdict::Rejected { .. } => "rejected",
         Verdict::Lost => "lost",
+        Verdict::Abandoned => "abandoned",
         Verdict::Unanswered => "unanswered",
         Verdict::Dropped(reason) => match reason {
             DropReason::UnknownJob => "unknown_job",

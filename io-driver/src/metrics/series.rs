@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 /// What became of a share: the values of the label `result`.
-pub(super) const RESULTS: [&str; 14] = [
+pub(super) const RESULTS: [&str; 15] = [
     "accepted",
     "credited",
     "rejected",
@@ -22,6 +22,7 @@ pub(super) const RESULTS: [&str; 14] = [
     "unauthorized",
     "not_subscribed",
     "lost",
+    "abandoned",
     "unanswered",
 ];
 /// Why a pool refused a share: the values of the label `reason`, by its code.
@@ -63,6 +64,32 @@ pub struct PoolSeries {
     pub(super) blocks: IntCounter,
 }
 
+/// The series of the flight recording.
+#[derive(Clone, Debug)]
+pub struct RecordingSeries {
+    pub(crate) bytes: IntCounter,
+    pub(crate) segments: IntCounter,
+    pub(crate) dropped: IntCounter,
+    pub(crate) size: IntGauge,
+}
+
+impl RecordingSeries {
+    fn new(make: &Maker<'_>) -> Result<RecordingSeries, Error> {
+        Ok(RecordingSeries {
+            bytes: make
+                .counter("dpmp_recording_written_bytes_total", "Bytes of the flight recording that were written.")?,
+            segments: make
+                .counter("dpmp_recording_segments_total", "Segments of the recording that were completed.")?,
+            dropped: make.counter(
+                "dpmp_recording_segments_dropped_total",
+                "Segments that are not recorded, or not to their end: the disk was full, failing or too slow.",
+            )?,
+            size: make
+                .gauge("dpmp_recording_size_bytes", "Bytes in the recording's folder; at most recording.max_mib.")?,
+        })
+    }
+}
+
 /// All series, and the registry that knows them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -102,6 +129,8 @@ pub struct Metrics {
     difficulty: GaugeVec,
     bad_lines: IntCounterVec,
     blocks: IntCounterVec,
+    /// The flight recording's.
+    pub recording: RecordingSeries,
 }
 
 /// Makes series and registers them; remembers the registry, not the first error twice.
@@ -258,6 +287,7 @@ impl Metrics {
                 "Shares sent to the pool that meet the network's target.",
                 pool,
             )?,
+            recording: RecordingSeries::new(&make)?,
             registry: registry.clone(),
         };
         #[cfg(target_os = "linux")]

@@ -2,14 +2,19 @@
 //! message, so that a whole session can be reviewed as a snapshot.
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
+pub(crate) mod mine;
+pub(crate) mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dpmp_core::config::{Address, PoolConfig};
+use dpmp_core::trace::{EndReason, Recorder};
 use dpmp_core::{
     Action, ActionBuf, Command, Config, Conn, Engine, Event, Memory, MinerId, Notice, PoolId, PoolMemory, Span, Time,
     UpstreamId,
 };
+use watch::{PoolSeen, Watch};
 
 /// Pool A and pool B.
 pub(crate) const A: PoolId = PoolId(0);
@@ -39,7 +44,16 @@ pub(crate) fn memory(size_a: u8, size_b: u8) -> Memory {
 }
 
 pub(crate) struct Rig {
+    /// Every session is recorded, whether somebody wants it or not.
+    recorder: Recorder,
     pub(crate) engine: Engine,
+    /// The same engine without a checkpoint ever made: the other one is restored before each step, and both must do the
+    /// same (I8).
+    twin: Engine,
+    /// What every session is held to, whatever the test is about.
+    pub(crate) watch: Watch,
+    /// Lines are cut into chunks of this many bytes.
+    pub(crate) cut: usize,
     pub(crate) now: Time,
     out: ActionBuf,
     /// The session so far, one line a message.
@@ -52,27 +66,22 @@ pub(crate) struct Rig {
     pub(crate) closed: Vec<Conn>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drained: bool,
-    answer_probes: bool,
+}
+
+/// A failed test shows the end of its session.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines: Vec<&str> = self.log.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+        }
+    }
 }
 
 impl Rig {
     pub(crate) fn new(config: Config, memory: &Memory) -> Rig {
-        let mut rig = Rig {
-            engine: Engine::new(config, memory, 7),
-            now: Time::ZERO,
-            out: ActionBuf::new(),
-            log: String::new(),
-            inbox: BTreeMap::new(),
-            upstreams: BTreeMap::new(),
-            pools: BTreeMap::new(),
-            closed: Vec::new(),
-            notices: Vec::new(),
-            drained: false,
-            answer_probes: true,
-        };
+        let mut rig = Rig::just_started(config, memory);
         // The probes of the start: refused, so that the script begins with what memory holds.
-        rig.answer_probes = false;
-        rig.step(Event::Tick);
         let probes: Vec<UpstreamId> = rig.pools.keys().copied().collect();
         for upstream in probes {
             rig.step(Event::ConnectFailed { upstream, reason: "refused" });
@@ -83,15 +92,43 @@ impl Rig {
         rig
     }
 
+    /// The first probes are under way.
+    pub(crate) fn just_started(config: Config, memory: &Memory) -> Rig {
+        let engine = Engine::new(config.clone(), memory, 7);
+        let mut rig = Rig {
+            recorder: Recorder::new(&engine, 1, 0),
+            engine,
+            twin: Engine::new(config, memory, 7),
+            watch: Watch::default(),
+            cut: usize::MAX,
+            now: Time::ZERO,
+            out: ActionBuf::new(),
+            log: String::new(),
+            inbox: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            closed: Vec::new(),
+            notices: Vec::new(),
+            drained: false,
+        };
+        rig.step(Event::Tick);
+        rig
+    }
+
     /// Applies one event; the outcome is in the log, the inboxes and the notices.
     pub(crate) fn step(&mut self, event: Event<'_>) {
         self.out.clear();
         let mut out = std::mem::take(&mut self.out);
-        self.engine.step(self.now, event, &mut out);
+        let mut plain = ActionBuf::new();
+        self.twin.step(self.now, event.clone(), &mut plain);
+        self.engine = Engine::restore(&self.engine.checkpoint()).expect("a checkpoint just made");
+        self.recorder.step(&mut self.engine, self.now, event, &mut out);
+        assert_eq!(out.actions(), plain.actions(), "restored from a checkpoint it does something else");
+        assert!(self.engine == self.twin, "restored from a checkpoint it is another");
         if let Some((deadline, kind)) = self.engine.poll_timeout() {
             assert!(deadline > self.now, "a deadline that has passed: {kind:?}");
         }
-        for action in out.actions() {
+        for (i, action) in out.actions().iter().enumerate() {
             match action {
                 Action::Connect { upstream, pool, host, port } => {
                     self.upstreams.insert(*pool, *upstream);
@@ -104,6 +141,13 @@ impl Rig {
                     assert_eq!(text.matches('\n').count(), 1, "one message a write: {text:?}");
                     assert!(!self.closed.contains(conn), "sent to a closed connection");
                     let text = text.trim_end();
+                    if let Action::Send { bytes: other, .. } = &plain.actions()[i] {
+                        assert_eq!(out.bytes(bytes), plain.bytes(other), "restored, it sends something else");
+                    }
+                    match conn {
+                        Conn::Miner(miner) => self.watch.miner_told(self.now, *miner, text),
+                        Conn::Upstream(upstream) => self.watch.pool_told(*upstream, text),
+                    }
                     self.note(&format!("{} < {text}", self.name(*conn)));
                     self.inbox.entry(*conn).or_default().push(text.to_string());
                 }
@@ -112,6 +156,9 @@ impl Rig {
                 Action::Close(conn) => {
                     self.note(&format!("{} close", self.name(*conn)));
                     self.closed.push(*conn);
+                    if let Conn::Miner(miner) = conn {
+                        self.watch.miner_closed(*miner);
+                    }
                 }
                 Action::Notice(notice) => self.notices.push(notice.clone()),
                 Action::Drained => {
@@ -121,6 +168,12 @@ impl Rig {
             }
         }
         self.out = out;
+    }
+
+    /// Closes the segment that is being recorded, gives it, and begins the next.
+    pub(crate) fn recording(&mut self) -> Vec<u8> {
+        let next = Recorder::new(&self.engine, 2, 0);
+        std::mem::replace(&mut self.recorder, next).end(EndReason::Asked)
     }
 
     fn name(&self, conn: Conn) -> String {
@@ -176,6 +229,12 @@ impl Rig {
         self.upstreams[&pool]
     }
 
+    /// All connections to a pool that the proxy asked for and did not close.
+    pub(crate) fn open_upstreams(&self, pool: PoolId) -> Vec<UpstreamId> {
+        let of_pool = self.pools.iter().filter(|(_, p)| **p == pool).map(|(id, _)| *id);
+        of_pool.filter(|id| !self.closed.contains(&Conn::Upstream(*id))).collect()
+    }
+
     /// The newest connection to a pool stands.
     pub(crate) fn pool_connects(&mut self, pool: PoolId) {
         let upstream = self.upstream(pool);
@@ -202,6 +261,24 @@ impl Rig {
         self.take(conn)
     }
 
+    /// Answers all open submits of the newest connection of a pool; gives their number.
+    /// `rest` is what follows the id: `"result":true,"error":null`.
+    pub(crate) fn pool_answers(&mut self, pool: PoolId, rest: &str) -> usize {
+        let submits = self.watch.pools.get(&self.upstream(pool)).map(PoolSeen::open_submits).unwrap_or_default();
+        for id in &submits {
+            self.pool(pool, &format!(r#"{{"id":{id},{rest}}}"#));
+        }
+        submits.len()
+    }
+
+    pub(crate) fn pool_accepts(&mut self, pool: PoolId) -> usize {
+        self.pool_answers(pool, r#""result":true,"error":null"#)
+    }
+
+    pub(crate) fn pool_difficulty(&mut self, pool: PoolId, difficulty: &str) {
+        self.pool(pool, &format!(r#"{{"id":null,"method":"mining.set_difficulty","params":[{difficulty}]}}"#));
+    }
+
     pub(crate) fn pool_got(&mut self, pool: PoolId) -> Vec<String> {
         let conn = Conn::Upstream(self.upstream(pool));
         self.take(conn)
@@ -221,8 +298,23 @@ impl Rig {
         self.pool(pool, &notify(job, true));
     }
 
+    /// As [`Rig::pool_ready`] at a difficulty for tests that mine.
+    pub(crate) fn pool_easy(&mut self, pool: PoolId, extranonce1: &str, size: u8) {
+        self.pool_ready(pool, extranonce1, size, "0.00000001", "1");
+    }
+
+    /// Is this miner still connected?
+    pub(crate) fn stays(&self, miner: u64) -> bool {
+        self.engine.miners().any(|m| m.miner == MinerId(miner))
+    }
+
+    /// The pool that a miner works for.
+    pub(crate) fn works_for(&self, miner: u64) -> Option<PoolId> {
+        self.engine.miners().find(|m| m.miner == MinerId(miner)).and_then(|m| m.pool)
+    }
+
     /// Answers a request of the proxy's handshake as a friendly pool does.
-    fn answer(&mut self, pool: PoolId, line: &str, extranonce1: &str, size: u8) {
+    pub(crate) fn answer(&mut self, pool: PoolId, line: &str, extranonce1: &str, size: u8) {
         let request: serde_json::Value = serde_json::from_str(line).expect("the proxy sends JSON");
         let id = &request["id"];
         let result = match request["method"].as_str() {
@@ -251,6 +343,20 @@ impl Rig {
         self.step(Event::Tick);
     }
 
+    /// Lets time pass while both pools show now and then that they live.
+    pub(crate) fn wait_lively(&mut self, span: Span) {
+        let end = self.now + span;
+        while self.now < end {
+            self.wait(Span::secs(30).min(end.since(self.now)));
+            let mut all: Vec<UpstreamId> = self.upstreams.values().copied().collect();
+            all.retain(|u| !self.closed.contains(&Conn::Upstream(*u)));
+            for upstream in all {
+                let bytes = b"{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"\"]}\n";
+                self.step(Event::Received { conn: Conn::Upstream(upstream), bytes });
+            }
+        }
+    }
+
     pub(crate) fn command(&mut self, command: Command) {
         self.note(&format!("command {}", format!("{command:?}").split(['(', '{']).next().unwrap_or_default()));
         self.step(Event::Command(command));
@@ -260,8 +366,18 @@ impl Rig {
 
     fn line_from(&mut self, conn: Conn, line: &str) {
         self.note(&format!("{} > {line}", self.name(conn)));
-        let bytes = format!("{line}\n");
-        self.step(Event::Received { conn, bytes: bytes.as_bytes() });
+        match conn {
+            Conn::Miner(miner) => self.watch.miner_said(miner, line),
+            Conn::Upstream(upstream) => self.watch.pool_said(upstream, line),
+        }
+        self.bytes_from(conn, format!("{line}\n").as_bytes());
+    }
+
+    /// Bytes of a peer as they are, cut as [`Rig::cut`] says.
+    pub(crate) fn bytes_from(&mut self, conn: Conn, bytes: &[u8]) {
+        for chunk in bytes.chunks(self.cut) {
+            self.step(Event::Received { conn, bytes: chunk });
+        }
     }
 
     fn take(&mut self, conn: Conn) -> Vec<String> {
@@ -277,6 +393,35 @@ pub(crate) fn notify(job: &str, clean: bool) -> String {
         r#"{{"id":null,"method":"mining.notify","params":["{job}","{prevhash}","01000000aa{tag}","bb00000000",["{}"],"20000000","1d00ffff","65000000",{clean}]}}"#,
         "11".repeat(32)
     )
+}
+
+/// The id of a request if it has this method.
+pub(crate) fn id_of(line: &str, method: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["method"] == method).then(|| line["id"].to_string())
+}
+
+/// The methods of these lines; `reply` for those that have none.
+pub(crate) fn methods(lines: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .map(|line| line["method"].as_str().unwrap_or("reply").to_string())
+        .collect()
+}
+
+/// The code of the only reply among these lines; 0 for a good one.
+pub(crate) fn code(lines: &[String]) -> i64 {
+    let replies: Vec<serde_json::Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &serde_json::Value| line["method"].is_null())
+        .collect();
+    assert_eq!(replies.len(), 1, "one reply: {lines:?}");
+    match &replies[0]["error"] {
+        serde_json::Value::Null => 0,
+        error => error[0].as_i64().expect("a code"),
+    }
 }
 
 /// The params of the last message of this method among `lines`.
