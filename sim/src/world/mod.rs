@@ -10,6 +10,7 @@ mod model;
 mod net;
 mod outcome;
 mod random;
+mod recorded;
 mod seats;
 mod spec;
 mod trial;
@@ -227,6 +228,11 @@ impl<P: Proxy> World<P> {
     /// The engine.
     pub fn proxy(&self) -> &P {
         &self.proxy
+    }
+
+    /// The engine, and the end of the world.
+    pub fn into_proxy(self) -> P {
+        self.proxy
     }
 
     /// Virtual time in microseconds.

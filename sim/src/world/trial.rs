@@ -6,8 +6,6 @@ use super::{Outcome, Proxy, World, WorldSpec};
 
 /// From the last fault until everybody must be back at work.
 const BACK_US: u64 = 300_000_000;
-/// Shares a minute of each miner.
-const SHARES_PER_MINUTE: f64 = 12.0;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +29,9 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// Of each miner.
+    pub const SHARES_PER_MINUTE: f64 = 12.0;
+
     /// A world with faults around the engine.
     pub fn run(seed: u64, minutes: u64, miners: usize) -> Trial {
         Trial::around(seed, minutes, miners, WorldSpec::engine)
@@ -39,7 +40,7 @@ impl Trial {
     /// The same world around any proxy.
     pub fn around<P: Proxy>(seed: u64, minutes: u64, miners: usize, proxy: impl FnOnce(&WorldSpec) -> P) -> Trial {
         let length = minutes * 60_000_000;
-        let spec = WorldSpec::random(seed, miners, SHARES_PER_MINUTE, length, true);
+        let spec = WorldSpec::random(seed, miners, Trial::SHARES_PER_MINUTE, length, true);
         let (options, faults) = (spec.describe(), spec.fault_count());
         let back = spec.heal_us.unwrap_or(0) + BACK_US;
         let mut world = World::around(proxy(&spec), spec);
