@@ -214,7 +214,11 @@ impl SimPool {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         match self.outage {
             Some((OutageMode::Frozen, _)) => return state.held.extend_from_slice(bytes),
-            Some(_) => return,
+            Some(_) => {
+                // Whole lines are lost, not pieces of them.
+                state.lines.push(bytes);
+                return;
+            }
             None => {}
         }
         let lines = state.lines.push(bytes);
