@@ -111,11 +111,14 @@ const PLANTS: &[(&str, &str, Mistake)] = &[
         })
     }),
     ("§2: the job comes before its difficulty", "difficulty", |_, _, mut out| {
-        let notify = |out: &Out| matches!(out, Out::Line(Conn::Miner(_), line) if line.contains("\"method\":\"mining.notify\""));
+        let notify =
+            |out: &Out| matches!(out, Out::Line(Conn::Miner(_), line) if line.contains("\"method\":\"mining.notify\""));
         let difficulty = |out: &Out| matches!(out, Out::Line(Conn::Miner(_), line) if line.contains("set_difficulty"));
         let pairs: Vec<(usize, usize)> = (0..out.len())
             .filter(|i| difficulty(&out[*i]))
-            .filter_map(|i| Some((i, (i + 1..out.len()).find(|j| notify(&out[*j]) && miner_of(&out[*j]) == miner_of(&out[i]))?)))
+            .filter_map(|i| {
+                Some((i, (i + 1..out.len()).find(|j| notify(&out[*j]) && miner_of(&out[*j]) == miner_of(&out[i]))?))
+            })
             .collect();
         pairs.into_iter().for_each(|(i, j)| out.swap(i, j));
         out
@@ -212,8 +215,11 @@ const PLANTS: &[(&str, &str, Mistake)] = &[
         }
         out
     }),
-    ("I7: what a slow reader is sent grows without end", "I7:", |_, event, mut out| {
-        if let Event::SendQueue { conn: conn @ Conn::Miner(_), bytes: 1.. } = event {
+    ("I7: what a slow reader is sent grows without end", "I7:", |plot, event, mut out| {
+        if let Event::SendQueue { conn: conn @ Conn::Miner(_), bytes: 1.. } = event
+            && plot.n < 20
+        {
+            plot.n += 1;
             let words = "x".repeat(200_000);
             let line = format!("{{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"{words}\"]}}\n");
             out.push(Out::Line(*conn, line));

@@ -83,7 +83,10 @@ fn an_hour_of_each_seed_loses_nothing() {
         }
     });
     let [hours, faults, shares, clean, known] = *sums.lock().unwrap();
-    println!("{hours} virtual hours, {faults} faults, {shares} shares accepted; {clean} of {} seeds lost nothing", seeds.len());
+    println!(
+        "{hours} virtual hours, {faults} faults, {shares} shares accepted; {clean} of {} seeds lost nothing",
+        seeds.len()
+    );
     if known > 0 {
         println!("{known} seeds show a fault of the engine that is known and not mended yet: {KNOWN:?}");
     }

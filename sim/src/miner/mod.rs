@@ -209,7 +209,9 @@ impl SimMiner {
 
     /// When [`tick`](SimMiner::tick) is due.
     pub fn next_deadline(&self) -> u64 {
-        self.session.as_ref().map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality, self.bad_network_until_us))
+        self.session
+            .as_ref()
+            .map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality, self.bad_network_until_us))
     }
 
     /// Hashes up to `max_hashes` nonces and submits what it finds; returns how many were hashed.

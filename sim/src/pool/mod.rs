@@ -16,7 +16,9 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use job::PoolJob;
-pub use spec::{Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, Vardiff, VersionRolling};
+pub use spec::{
+    Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, Vardiff, VersionRolling,
+};
 pub use stats::{PoolSnapshot, Reason, ShareCounts, ShareRecord};
 
 use crate::frame::{Complaints, Lines};

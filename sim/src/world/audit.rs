@@ -35,7 +35,9 @@ impl<P: Proxy> World<P> {
         let found = |seat: &PoolSeat| seat.good_since + FOUND_US <= now;
         let no_work = !self.pools.iter().any(found);
         let grants = |seat: &PoolSeat| matches!(seat.pool.spec().version_rolling, VersionRolling::Mask(1..));
-        let no_mask = !self.pools.iter().any(|seat| found(seat) && grants(seat));
+        // One that is only there for a failover need not take a miner for good.
+        let weighs = |pool: usize| self.model.weights.get(pool).is_some_and(|weight| *weight > 0);
+        let no_mask = !self.pools.iter().enumerate().any(|(i, seat)| weighs(i) && found(seat) && grants(seat));
         for miner in 0..self.miners.len() {
             self.audit_miner(miner);
             let seat = &mut self.miners[miner];
@@ -47,7 +49,8 @@ impl<P: Proxy> World<P> {
             seat.mask_refusals = (refused, if no_mask { before } else { before + new });
             if seat.mask_refusals.1 > 10 + 2 * (connects - refused) {
                 seat.mask_refusals.1 = 0;
-                self.complaints.push(now, || format!("masks: miner {miner} gets no mask, though a pool in use grants one"));
+                self.complaints
+                    .push(now, || format!("masks: miner {miner} gets no mask, though a pool in use grants one"));
             }
         }
         if self.judge.is_none() && self.spec.heal_us.is_some_and(|heal| now >= heal) {
@@ -89,7 +92,8 @@ impl<P: Proxy> World<P> {
         let since = *seat.idle_since.get_or_insert(now);
         if now >= since + silence + 60_000_000 {
             let seconds = (now - since) / 1_000_000;
-            self.complaints.push(now, || format!("I5: miner {index} has no good work for {seconds} s, though a pool is up"));
+            self.complaints
+                .push(now, || format!("I5: miner {index} has no good work for {seconds} s, though a pool is up"));
             seat.idle_since = None;
         }
     }
@@ -113,7 +117,8 @@ impl<P: Proxy> World<P> {
     pub(super) fn split_breaches(&self) -> Vec<String> {
         let Some(judge) = &self.judge else { return Vec::new() };
         let breaches = self.miners.iter().enumerate().filter(|(i, _)| !self.model.apart.contains(i));
-        let breaches = breaches.filter_map(|(i, seat)| Some((i, seat.split, seat.split.breach(&judge.rule, &judge.acceptance)?)));
+        let breaches =
+            breaches.filter_map(|(i, seat)| Some((i, seat.split, seat.split.breach(&judge.rule, &judge.acceptance)?)));
         breaches
             .map(|(i, split, (error, bound))| {
                 let (seconds, weight) = (split.seconds, judge.rule.weight);

@@ -2,8 +2,8 @@
 
 use dpmp_core::{Action, ActionBuf, Command, Conn, Event, MinerId, Time, UpstreamId};
 
-use super::net::{Line, Peer, Way};
 use super::model::Circumstances;
+use super::net::{Line, Peer, Way};
 use super::{Item, Proxy, QUEUE_STEP, World, spec};
 
 /// What may wait for a peer beyond its socket's buffer, the last message included.
@@ -59,7 +59,8 @@ impl<P: Proxy> World<P> {
         match self.model.may_close(now, id, &about) {
             Ok(()) => drop(self.excused.insert(id)),
             Err(why) if seat.miner.stays() => {
-                self.complaints.push(now, || format!("ends: miner {index} ({}): {why}", seat.miner.spec().personality.label));
+                self.complaints
+                    .push(now, || format!("ends: miner {index} ({}): {why}", seat.miner.spec().personality.label));
             }
             Err(_) => {}
         }

@@ -100,11 +100,7 @@ impl Headers {
 }
 
 /// The list of what is wrong: what the world saw itself, and what the peers complain of.
-pub(super) fn violations(
-    own: &Complaints,
-    pools: &[PoolSnapshot],
-    miners: &[MinerSnapshot],
-) -> Vec<String> {
+pub(super) fn violations(own: &Complaints, pools: &[PoolSnapshot], miners: &[MinerSnapshot]) -> Vec<String> {
     let mut all: Vec<String> = own.first.iter().map(|what| format!("world: {what}")).collect();
     let low_at_pools: u64 = pools
         .iter()

@@ -81,7 +81,10 @@ impl WorldSpec {
         let all: f64 = kinds.iter().sum();
         let pause = rng.exponential(60e6).clamp(10e6, 600e6);
         let mut at = 20 * SECOND;
-        while all > 0.0 {
+        if all <= 0.0 {
+            return;
+        }
+        loop {
             at += rng.exponential(pause) as u64;
             let healed = at + rng.between(SECOND, 240 * SECOND);
             if healed >= until_us {
@@ -140,7 +143,9 @@ impl WorldSpec {
                 let foreign = Script::Reconnect { host: "evil.example".into(), port: 3333 };
                 script(if rng.chance(0.5) { own } else { foreign });
             }
-            19 => script(Script::SetExtranonce { extranonce2_bytes: rng.between(4, 8) as usize, subscribers_only: false }),
+            19 => {
+                script(Script::SetExtranonce { extranonce2_bytes: rng.between(4, 8) as usize, subscribers_only: false })
+            }
             _ => {
                 script(Script::AnswerSubmits(false));
                 self.pools[pool].script.push((healed, Script::AnswerSubmits(true)));
@@ -207,7 +212,7 @@ fn draw_pool(rng: &mut Rng, seed: u64, index: u64, pow: Pow, fleet: &[MinerSpec]
     let name = ["left", "right", "third"][index as usize % 3];
     let spec = kinds[rng.below(kinds.len() as u64) as usize](name, seed.wrapping_mul(3).wrapping_add(index));
     let fastest = fleet.iter().map(|miner| miner.hash_rate).fold(1.0, f64::max);
-    let every_us = rng.between(10, 60) * SECOND;
+    let every_us = rng.between(5, 20) * SECOND;
     let vardiff = |least, most| Some(Vardiff { shares_per_minute: per_minute, every_us, least, most });
     let (difficulty, vardiff) = match pow {
         Pow::Sha256d => (TINY, rng.chance(0.3).then(|| vardiff(TINY / 4.0, TINY * 8.0)).flatten()),

@@ -47,7 +47,9 @@ impl Trial {
         let mut missing = Vec::new();
         if back < length {
             world.run_until(back);
-            missing.extend(world.not_live().into_iter().map(|what| format!("liveness: five minutes after healing: {what}")));
+            missing.extend(
+                world.not_live().into_iter().map(|what| format!("liveness: five minutes after healing: {what}")),
+            );
         }
         world.run_until(length);
         let outcome = world.outcome();
@@ -111,9 +113,10 @@ impl WorldSpec {
 
     /// Everything that is planned to go wrong, in order, for people.
     pub fn fault_lines(&self) -> Vec<String> {
-        let scripts = self.pools.iter().enumerate().flat_map(|(pool, spec)| {
-            spec.script.iter().map(move |(at, what)| (*at, format!("pool {pool}: {what:?}")))
-        });
+        let scripts =
+            self.pools.iter().enumerate().flat_map(|(pool, spec)| {
+                spec.script.iter().map(move |(at, what)| (*at, format!("pool {pool}: {what:?}")))
+            });
         let own = self.faults.iter().map(|(at, what)| (*at, format!("{what:?}")));
         let mut all: Vec<(u64, String)> = scripts.chain(own).collect();
         all.sort();

@@ -52,7 +52,9 @@ impl<P: Proxy> World<P> {
             (Peer::Pool(pool), _) => self.pools[pool].held_until > now,
         };
         let slow = match (peer, way) {
-            (Peer::Miner(miner), Way::Out) if self.miners[miner].slow_until > now => Some(self.miners[miner].slow_bytes),
+            (Peer::Miner(miner), Way::Out) if self.miners[miner].slow_until > now => {
+                Some(self.miners[miner].slow_bytes)
+            }
             _ => None,
         };
         if held || paused && way == Way::In {

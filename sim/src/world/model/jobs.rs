@@ -13,14 +13,7 @@ const PADS: usize = 64;
 
 impl Model {
     /// The engine says one line to a miner.
-    pub(super) fn says(
-        &mut self,
-        now_us: u64,
-        id: MinerId,
-        message: &Value,
-        pools: &[PoolSeat],
-        out: &mut Complaints,
-    ) {
+    pub(super) fn says(&mut self, now_us: u64, id: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
         let Some(side) = self.sides.get_mut(&id) else { return };
         side.last_said_us = now_us;
         let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);

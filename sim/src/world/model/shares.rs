@@ -113,7 +113,9 @@ impl Model {
             let stands = pools[expected.pool].pool.knows(expected.conn.0) && self.ups.contains_key(&expected.conn);
             if expected.good && !expected.forwarded && stands && !gone {
                 let Expected { miner, pool, fields, .. } = expected;
-                out.push(now_us, || format!("I3: a good share of miner {miner} for pool {pool} is dropped: {fields:?}"));
+                out.push(now_us, || {
+                    format!("I3: a good share of miner {miner} for pool {pool} is dropped: {fields:?}")
+                });
             }
         }
     }
@@ -126,10 +128,13 @@ impl Model {
         match at {
             Some(at) => drop(side.open.remove(at)),
             None if request == "null" => {}
-            None => out.push(now_us, || format!("I2: miner {} gets a reply that it has or never asked: {request}", side.miner)),
+            None => out.push(now_us, || {
+                format!("I2: miner {} gets a reply that it has or never asked: {request}", side.miner)
+            }),
         }
         // Only the reply to subscribe is a list of three with a text in the middle.
-        if let Some([_, Value::String(extranonce1), _]) = message.get("result").and_then(Value::as_array).map(Vec::as_slice)
+        if let Some([_, Value::String(extranonce1), _]) =
+            message.get("result").and_then(Value::as_array).map(Vec::as_slice)
         {
             side.extranonce1 = hex::decode(extranonce1).unwrap_or_default();
         }
@@ -150,7 +155,8 @@ fn expect(
     // The hardest of all that may count: what its job was sent at, what holds now, what the proxy knows of.
     let known = ups.get(&conn).map(|up| up.difficulties.as_slice()).unwrap_or_default();
     let hardest = known.iter().copied().fold(origin.difficulty.max(origin.difficulty_now), f64::max);
-    let worth = Target::of_difficulty(hardest).meets(&found.hash) || Target::of_nbits(origin.job.nbits).meets(&found.hash);
+    let worth =
+        Target::of_difficulty(hardest).meets(&found.hash) || Target::of_nbits(origin.job.nbits).meets(&found.hash);
     let allowed = found.bits.is_none_or(|bits| bits & !origin.mask.unwrap_or(0) == 0);
     Some(Expected {
         from,
