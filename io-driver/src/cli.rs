@@ -55,6 +55,19 @@ pub enum Task {
         #[command(flatten)]
         ports: Ports,
     },
+    /// The proxy's engine for many virtual hours among simulated pools and miners that misbehave, all from one seed. Exit 1
+    /// if a share was lost or a rule broken.
+    Simulate {
+        /// Everything that is drawn follows from it.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Virtual hours.
+        #[arg(long, value_name = "H", default_value_t = 1.0)]
+        hours: f64,
+        /// Miners, of random firmware.
+        #[arg(long, value_name = "M", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        miners: u16,
+    },
     /// Run a recording again and compare: exit 1 at the first step that sends something else than when it was recorded.
     Replay {
         /// A .trace file, or a recording's folder.
@@ -172,7 +185,12 @@ mod tests {
             panic!()
         };
         assert!(seconds == Some(5) && calm && ports.metrics.is_some());
-        assert!(parse("dpmp simulate").is_err(), "commands that do not exist yet are absent");
+        let Ok(Cli { command: Some(Task::Simulate { seed: 7, miners: 50, hours }), .. }) =
+            parse("dpmp simulate --seed 7 --hours 1.5 --miners 50")
+        else {
+            panic!()
+        };
+        assert!(hours == 1.5 && parse("dpmp simulate --miners 0").is_err());
         assert!(parse("dpmp check-config").is_err());
     }
 }

@@ -25,6 +25,7 @@ mod resolve;
 pub mod run;
 pub mod settings;
 pub mod signals;
+pub mod simulate;
 pub mod state;
 pub mod table;
 mod token;

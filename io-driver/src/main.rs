@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dpmp::cli::{Cli, Task, TraceTask};
-use dpmp::{demo, run, traces};
+use dpmp::{demo, run, simulate, traces};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Some(Task::Trace { task: TraceTask::Redact { input, output, force } }) => {
             traces::redact(&input, &output, force)
         }
+        Some(Task::Simulate { seed, hours, miners }) => simulate::simulate(seed, hours, miners),
         Some(Task::CheckConfig { file }) => Ok(run::check_config(&file)),
         Some(Task::Demo { seconds, calm, ports }) => demo::demo(seconds, calm, &ports),
     };

@@ -16,6 +16,7 @@ pub mod hex;
 pub mod live;
 pub mod miner;
 pub mod pool;
+pub mod pow;
 pub mod rng;
 pub mod target;
 pub mod world;

@@ -112,7 +112,13 @@ impl SimMiner {
         };
         let Some(session) = &mut self.session else { return };
         // After a long silence it keeps a connection without work alive, and the real one may follow any time.
-        let soon = session.difficulty_us.is_some_and(|at| now_us < at + 30_000_000);
+        // What was held up comes all at once.
+        let held_up = now_us < self.bad_network_until_us;
+        let soon = !held_up && session.difficulty_us.is_some_and(|at| now_us < at + 30_000_000);
+        if session.difficulty == Some(difficulty) {
+            // It changes nothing: to keep the connection alive.
+            return;
+        }
         session.difficulty = Some(difficulty);
         session.difficulty_us = (session.quiet_us < 35_000_000).then_some(now_us);
         if soon {

@@ -20,6 +20,7 @@ pub use spec::{Extranonce2, Ids, MinerSpec, Patience, Personality, Probing, Roll
 pub use stats::MinerSnapshot;
 pub use work::Found;
 
+use crate::frame::Complaints;
 use crate::rng::Rng;
 use session::{Purpose, Session};
 
@@ -56,6 +57,10 @@ pub struct SimMiner {
     resume: Option<String>,
     probes: u32,
     idle_since: Option<u64>,
+    /// Until then its network is bad, and nobody is to blame for silence.
+    bad_network_until_us: u64,
+    /// Until then no pool has work for anybody.
+    no_work_until_us: u64,
     found: VecDeque<Found>,
 }
 
@@ -75,9 +80,46 @@ impl SimMiner {
             resume: None,
             probes: 0,
             idle_since: None,
+            bad_network_until_us: 0,
+            no_work_until_us: 0,
             found: VecDeque::new(),
             spec,
         }
+    }
+
+    /// The version bits that it was last told to roll; none if version rolling was not granted on this connection.
+    pub fn mask(&self) -> Option<u32> {
+        self.session.as_ref()?.mask
+    }
+
+    /// What the other end did wrong so far.
+    pub fn violations(&self) -> &Complaints {
+        &self.stats.violations
+    }
+
+    /// Authorised, on a connection that is meant to last.
+    pub fn ready(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.purpose == Purpose::Stay && session.authorised)
+    }
+
+    /// Until then what does not reach it in time is nobody's fault.
+    pub fn bad_network_until(&mut self, until_us: u64) {
+        self.bad_network_until_us = self.bad_network_until_us.max(until_us);
+    }
+
+    /// Until then nobody has work: that it gets no job is nobody's fault.
+    pub fn no_work_until(&mut self, until_us: u64) {
+        self.no_work_until_us = until_us;
+    }
+
+    /// How often it left because version rolling was not granted, and how often it connected.
+    pub fn mask_refusals(&self) -> (u64, u64) {
+        (self.stats.mask_refusals, self.stats.connects)
+    }
+
+    /// This connection is meant to last.
+    pub fn stays(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.purpose == Purpose::Stay)
     }
 
     /// What it was told to be.
@@ -144,8 +186,15 @@ impl SimMiner {
 
     /// The other end closed.
     pub fn closed(&mut self, now_us: u64) {
+        self.closed_for(now_us, false);
+    }
+
+    /// The other end closed, and the runner says whether it had every right to: else it is a violation.
+    pub fn closed_for(&mut self, now_us: u64, excused: bool) {
         let Some(session) = &self.session else { return };
-        if session.purpose == Purpose::Stay {
+        if session.purpose == Purpose::Stay && excused {
+            self.stats.excused_disconnects += 1;
+        } else if session.purpose == Purpose::Stay {
             self.stats.disconnects += 1;
             let since = now_us.saturating_sub(session.since_us) as f64 / 1e6;
             self.stats.violations.push(now_us, || format!("disconnected after {since:.3} s"));
@@ -160,7 +209,9 @@ impl SimMiner {
 
     /// When [`tick`](SimMiner::tick) is due.
     pub fn next_deadline(&self) -> u64 {
-        self.session.as_ref().map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality))
+        self.session
+            .as_ref()
+            .map_or(u64::MAX, |session| session.next_deadline(&self.spec.personality, self.bad_network_until_us))
     }
 
     /// Hashes up to `max_hashes` nonces and submits what it finds; returns how many were hashed.
@@ -199,7 +250,7 @@ impl SimMiner {
             false => 0,
         };
         let job = session.jobs.get_mut(index)?;
-        let (hashed, found) = job.search(personality, &mut self.rng, budget);
+        let (hashed, found) = job.search(personality, self.spec.pow, &mut self.rng, budget);
         self.stats.hashes += hashed;
         Some((hashed, found.map(|found| (found, late))))
     }

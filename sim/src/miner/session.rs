@@ -151,10 +151,11 @@ impl Session {
         steps.min_by_key(|(_, until)| *until)
     }
 
-    pub(super) fn next_deadline(&self, personality: &Personality) -> u64 {
+    /// Replies are not overdue before `excused_us`.
+    pub(super) fn next_deadline(&self, personality: &Personality, excused_us: u64) -> u64 {
         let silence = personality.silence_us.map(|us| self.last_data_us + us);
         let no_job = personality.no_job_us.map(|us| self.changed_us + us);
-        let overdue = self.oldest_request_us().map(|at| at + OVERDUE_US);
+        let overdue = self.oldest_request_us().map(|at| (at + OVERDUE_US).max(excused_us));
         let step = self.impatient(personality).map(|(_, until)| until);
         let hello = (self.purpose == Purpose::ClientHello).then_some(self.since_us + 5_000_000);
         [silence, no_job, overdue, step, hello].into_iter().flatten().min().unwrap_or(u64::MAX)
@@ -191,7 +192,7 @@ impl SimMiner {
     pub fn tick(&mut self, now_us: u64, out: &mut Vec<MinerOut>) {
         let personality = &self.spec.personality;
         let Some(session) = &mut self.session else { return };
-        if now_us < session.next_deadline(personality) {
+        if now_us < session.next_deadline(personality, self.bad_network_until_us) {
             return;
         }
         if session.purpose == Purpose::ClientHello && now_us >= session.since_us + 5_000_000 {
@@ -201,10 +202,12 @@ impl SimMiner {
             return self.hang_up(now_us, out, || "silence: no data for too long".into());
         }
         if personality.no_job_us.is_some_and(|us| now_us >= session.changed_us + us) {
+            self.bad_network_until_us = self.bad_network_until_us.max(self.no_work_until_us);
             return self.hang_up(now_us, out, || "no job for too long".into());
         }
         for (id, queue) in &mut session.pending {
-            while let Some((asked, at)) = queue.pop_front_if(|(_, at)| now_us >= *at + OVERDUE_US) {
+            let overdue = |at: u64| now_us >= at + OVERDUE_US && now_us >= self.bad_network_until_us;
+            while let Some((asked, at)) = queue.pop_front_if(|(_, at)| overdue(*at)) {
                 self.stats.violations.push(now_us, || format!("{asked:?} with id {id} of {at} µs never answered"));
             }
         }
@@ -308,7 +311,9 @@ impl SimMiner {
 
     pub(super) fn hang_up(&mut self, now_us: u64, out: &mut Vec<MinerOut>, why: impl FnOnce() -> String) {
         self.stats.hangups += 1;
-        self.stats.violations.push(now_us, || format!("hung up: {}", why()));
+        if now_us >= self.bad_network_until_us {
+            self.stats.violations.push(now_us, || format!("hung up: {}", why()));
+        }
         out.push(MinerOut::Close);
         self.end_session(now_us);
     }

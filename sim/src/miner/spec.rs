@@ -1,5 +1,7 @@
 //! What a simulated miner is told to be: the habits of its firmware (STRATUM.md §1–§3), and presets of known ones.
 
+use crate::pow::Pow;
+
 /// What the firmware does with `mining.set_extranonce`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetExtranonce {
@@ -176,6 +178,8 @@ pub struct MinerSpec {
     pub hash_rate: f64,
     /// Its firmware.
     pub personality: Personality,
+    /// How it hashes.
+    pub pow: Pow,
 }
 
 impl MinerSpec {
@@ -188,6 +192,7 @@ impl MinerSpec {
             seed,
             hash_rate,
             personality,
+            pow: Pow::default(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct MinerSnapshot {
     pub connects: u64,
     /// Connections that the other end closed, probes not counted.
     pub disconnects: u64,
+    /// Connections that the other end closed with every right, as the runner knows.
+    pub excused_disconnects: u64,
     /// Connections that it closed itself because something was not to its liking.
     pub hangups: u64,
     /// Of them because version rolling was not granted, as these builds do.

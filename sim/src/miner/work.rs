@@ -2,6 +2,7 @@
 
 use crate::header::{self, Header, Midstate};
 use crate::hex;
+use crate::pow::{self, Pow};
 use crate::rng::Rng;
 use crate::target::Target;
 
@@ -38,6 +39,8 @@ pub(super) struct Work {
     target: Target,
     nonce: u32,
     left: u32,
+    /// Keyed mix: nonces that were solved for already.
+    solved: Vec<u32>,
 }
 
 /// A share that was found.
@@ -47,17 +50,33 @@ pub struct Found {
     pub job_id: String,
     /// The hash of the header as the miner built it, least significant byte first.
     pub hash: [u8; 32],
+    /// [`pow::identity`] of that header.
+    pub identity: [u8; 32],
     /// The difficulty it was searched for.
     pub difficulty: f64,
-    pub(super) extranonce2: Vec<u8>,
-    pub(super) ntime: u32,
-    pub(super) nonce: u32,
-    pub(super) bits: Option<u32>,
+    /// The coinbase before the miner's own extranonce2.
+    pub head: Vec<u8>,
+    /// The miner's own extranonce2.
+    pub extranonce2: Vec<u8>,
+    /// As submitted.
+    pub ntime: u32,
+    /// As submitted.
+    pub nonce: u32,
+    /// Version bits, if it rolls any.
+    pub bits: Option<u32>,
+    /// The header's version.
+    pub version: u32,
 }
 
 impl Job {
     /// Hashes up to `budget` nonces; returns how many, and the share that ended the search early.
-    pub(super) fn search(&mut self, personality: &Personality, rng: &mut Rng, budget: u64) -> (u64, Option<Found>) {
+    pub(super) fn search(
+        &mut self,
+        personality: &Personality,
+        pow: Pow,
+        rng: &mut Rng,
+        budget: u64,
+    ) -> (u64, Option<Found>) {
         let mut done = 0;
         while done < budget {
             if self.work.as_ref().is_none_or(|work| work.left == 0) {
@@ -65,19 +84,28 @@ impl Job {
             }
             let Some(work) = &mut self.work else { break };
             let run = (budget - done).min(u64::from(work.left));
-            let (hashed, hit) = work.scan(run as u32);
+            let (hashed, hit) = match pow {
+                Pow::Sha256d => work.scan(run as u32),
+                Pow::Keyed(key) => work.solve(key, self.difficulty, rng),
+            };
             done += u64::from(hashed);
-            if let Some(hash) = hit {
+            if let Some((nonce, hash)) = hit {
                 let found = Found {
                     job_id: self.id.clone(),
                     hash,
+                    identity: pow::identity(&Header { nonce, ..work.header }),
                     difficulty: self.difficulty,
+                    head: [&self.coinb1[..], &self.extranonce1[..]].concat(),
                     extranonce2: work.extranonce2.clone(),
                     ntime: work.header.ntime,
-                    nonce: work.nonce.wrapping_sub(1),
+                    nonce,
                     bits: work.bits,
+                    version: work.header.version,
                 };
                 return (done, Some(found));
+            }
+            if let Pow::Keyed(_) = pow {
+                break;
             }
         }
         (done, None)
@@ -121,13 +149,27 @@ impl Job {
         };
         let midstate = Midstate::new(&header);
         let target = Target::of_difficulty(self.difficulty);
-        Work { extranonce2, bits, header, midstate, target, nonce, left: personality.hashes_per_work }
+        let left = personality.hashes_per_work;
+        Work { extranonce2, bits, header, midstate, target, nonce, left, solved: Vec::new() }
     }
 }
 
 impl Work {
-    /// Tries up to `count` nonces; returns how many, and the hash that met the target, if one did.
-    fn scan(&mut self, count: u32) -> (u32, Option<[u8; 32]>) {
+    /// Keyed mix: one nonce that meets the difficulty, never the same twice.
+    fn solve(&mut self, key: u64, difficulty: f64, rng: &mut Rng) -> (u32, Option<(u32, [u8; 32])>) {
+        self.left -= 1;
+        for _ in 0..8 {
+            let Some((nonce, hash)) = pow::solve(key, &self.header, difficulty, rng) else { break };
+            if !self.solved.contains(&nonce) {
+                self.solved.push(nonce);
+                return (1, Some((nonce, hash)));
+            }
+        }
+        (1, None)
+    }
+
+    /// Tries up to `count` nonces; returns how many, and the one that met the target with its hash, if one did.
+    fn scan(&mut self, count: u32) -> (u32, Option<(u32, [u8; 32])>) {
         let top = self.target.top();
         for tried in 1..=count {
             let words = self.midstate.words(self.nonce);
@@ -138,7 +180,7 @@ impl Work {
             }
             let hash = Midstate::to_bytes(words);
             if self.target.meets(&hash) {
-                return (tried, Some(hash));
+                return (tried, Some((self.nonce.wrapping_sub(1), hash)));
             }
         }
         (count, None)

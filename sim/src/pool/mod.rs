@@ -10,15 +10,18 @@ mod requests;
 mod share;
 mod spec;
 mod stats;
+mod vardiff;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use job::PoolJob;
-pub use spec::{Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, VersionRolling};
+pub use spec::{
+    Flavour, JobIds, LoginOrder, OutageMode, PoolSpec, RejectShape, Script, Suggest, Vardiff, VersionRolling,
+};
 pub use stats::{PoolSnapshot, Reason, ShareCounts, ShareRecord};
 
-use crate::frame::Lines;
+use crate::frame::{Complaints, Lines};
 use crate::hex;
 use crate::rng::Rng;
 use job::Jobs;
@@ -57,6 +60,8 @@ struct Conn {
     difficulty: String,
     sent: VecDeque<SentJob>,
     counts: ShareCounts,
+    /// Accepted since vardiff looked last.
+    lately: u32,
 }
 
 /// A job as one connection was told it.
@@ -64,9 +69,32 @@ struct Conn {
 struct SentJob {
     seq: u64,
     difficulty: f64,
+    /// The lowest difficulty that the connection had since.
+    easiest: f64,
     coinb1: Vec<u8>,
     extranonce1: Vec<u8>,
     extranonce2_bytes: usize,
+}
+
+/// Where a job that a miner has comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The connection that was sent it.
+    pub conn: u64,
+    /// The job.
+    pub job: &'a PoolJob,
+    /// So many bytes at the end of the beginning are the first of the pool's extranonce2.
+    pub inside: usize,
+    /// The size of the pool's whole extranonce2.
+    pub extranonce2_bytes: usize,
+    /// The connection's difficulty when it was sent.
+    pub difficulty: f64,
+    /// The connection's difficulty now.
+    pub difficulty_now: f64,
+    /// The version bits that the connection was granted.
+    pub mask: Option<u32>,
+    /// The authorised user.
+    pub user: &'a str,
 }
 
 /// The pool.
@@ -84,6 +112,7 @@ pub struct SimPool {
     script: VecDeque<(u64, Script)>,
     outage: Option<(OutageMode, u64)>,
     next_job_us: u64,
+    next_vardiff_us: u64,
     stats: PoolSnapshot,
 }
 
@@ -104,6 +133,7 @@ impl SimPool {
             script: script.into(),
             outage: None,
             next_job_us: 0,
+            next_vardiff_us: spec.vardiff.map_or(u64::MAX, |v| v.every_us),
             stats: PoolSnapshot { name: spec.name.clone(), ..PoolSnapshot::default() },
             spec,
         }
@@ -117,6 +147,26 @@ impl SimPool {
     /// The remembered jobs, oldest first.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &PoolJob> {
         self.jobs.kept()
+    }
+
+    /// It works as it should, as far as it is concerned.
+    pub fn is_up(&self) -> bool {
+        self.outage.is_none() && self.spec.refuse_worker.is_none() && self.spec.answers_submits
+    }
+
+    /// Its verdicts so far.
+    pub fn shares(&self) -> &ShareCounts {
+        &self.stats.shares
+    }
+
+    /// What it finds wrong so far.
+    pub fn complaints(&self) -> &Complaints {
+        &self.stats.complaints
+    }
+
+    /// The connection stands, as far as the pool knows.
+    pub fn knows(&self, conn: u64) -> bool {
+        self.conns.contains_key(&conn)
     }
 
     /// True while new connections are to be refused.
@@ -166,7 +216,11 @@ impl SimPool {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         match self.outage {
             Some((OutageMode::Frozen, _)) => return state.held.extend_from_slice(bytes),
-            Some(_) => return,
+            Some(_) => {
+                // Whole lines are lost, not pieces of them.
+                state.lines.push(bytes);
+                return;
+            }
             None => {}
         }
         let lines = state.lines.push(bytes);
@@ -186,7 +240,7 @@ impl SimPool {
     /// When [`tick`](SimPool::tick) is due.
     pub fn next_deadline(&self) -> u64 {
         let script = self.script.front().map_or(u64::MAX, |(at, _)| *at);
-        script.min(self.outage.map_or(self.next_job_us, |(_, until)| until))
+        script.min(self.outage.map_or(self.next_job_us.min(self.next_vardiff_us), |(_, until)| until))
     }
 
     /// Makes jobs and plays the script, as far as the time has come.
@@ -201,6 +255,34 @@ impl SimPool {
             let seq = self.jobs.current().map_or(0, |job| job.seq + 1);
             self.new_job(seq > 0 && seq.is_multiple_of(u64::from(self.spec.jobs_per_block.max(1))), now_us, out);
         }
+        if self.outage.is_none() && self.next_vardiff_us <= now_us {
+            self.adjust(now_us, out);
+        }
+    }
+
+    /// Which connection was sent the job that a coinbase with this beginning is of: the pool's job id, the extranonce2
+    /// that the beginning already holds, the size of the whole, and the difficulty at which it was sent.
+    pub fn origin(&self, head: &[u8]) -> Option<Origin<'_>> {
+        let job = self.jobs.kept().rev().find(|job| job.begins(head))?;
+        self.conns.iter().find_map(|(conn, state)| {
+            let sent = state.sent.iter().rev().find(|sent| {
+                if sent.seq != job.seq {
+                    return false;
+                }
+                let rest = head.strip_prefix(&sent.coinb1[..]);
+                rest.is_some_and(|rest| rest.starts_with(&sent.extranonce1))
+            })?;
+            Some(Origin {
+                conn: *conn,
+                job,
+                inside: head.len() - sent.coinb1.len() - sent.extranonce1.len(),
+                extranonce2_bytes: sent.extranonce2_bytes,
+                difficulty: sent.difficulty,
+                difficulty_now: state.difficulty.parse().unwrap_or(1.0),
+                mask: state.mask,
+                user: state.user.as_deref().unwrap_or_default(),
+            })
+        })
     }
 
     /// Takes the pool out, until the given time, or back.
@@ -325,6 +407,10 @@ impl SimPool {
     fn tell_difficulty(&mut self, conn: u64, text: &str, out: &mut Vec<PoolOut>) {
         if let Some(state) = self.conns.get_mut(&conn) {
             text.clone_into(&mut state.difficulty);
+            let new: f64 = text.parse().unwrap_or(1.0);
+            for sent in &mut state.sent {
+                sent.easiest = sent.easiest.min(new);
+            }
             let line = wire::call(self.spec.flavour, "mining.set_difficulty", &format!("[{text}]"));
             out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
         }
@@ -341,6 +427,7 @@ impl SimPool {
             coinb1,
             seq: job.seq,
             difficulty: state.difficulty.parse().unwrap_or(1.0),
+            easiest: state.difficulty.parse().unwrap_or(1.0),
             extranonce1: state.extranonce1.clone(),
             extranonce2_bytes: state.extranonce2_bytes,
         });

@@ -7,6 +7,7 @@ use super::requests::Request;
 use super::stats::{Reason, ShareRecord};
 use super::{Conn, Flavour, PoolOut, SimPool, wire};
 use crate::hex;
+use crate::pow;
 use crate::target::{Target, difficulty_of};
 
 /// Headers remembered for the detection of duplicates.
@@ -16,6 +17,7 @@ const REMEMBERED: usize = 100_000;
 #[derive(Default)]
 struct Judged {
     hash: [u8; 32],
+    identity: [u8; 32],
     difficulty: f64,
     achieved: f64,
     block: bool,
@@ -34,6 +36,7 @@ impl SimPool {
             user,
             reason,
             hash: judged.hash,
+            identity: judged.identity,
             difficulty: judged.difficulty,
             achieved: judged.achieved,
             block: judged.block,
@@ -66,8 +69,8 @@ impl SimPool {
     fn count(&mut self, record: ShareRecord, request: &Request<'_>, now_us: u64) {
         if record.reason == Reason::Accepted {
             self.stats.block_candidates += u64::from(record.block);
-            self.seen.insert(record.hash);
-            self.seen_order.push_back(record.hash);
+            self.seen.insert(record.identity);
+            self.seen_order.push_back(record.identity);
             if self.seen_order.len() > REMEMBERED
                 && let Some(old) = self.seen_order.pop_front()
             {
@@ -83,6 +86,7 @@ impl SimPool {
         self.stats.shares.note(&record);
         if let Some(conn) = self.conns.get_mut(&record.conn) {
             conn.counts.note(&record);
+            conn.lately += u32::from(record.reason == Reason::Accepted);
         }
         if self.records.len() == 10_000 {
             self.records.pop_front();
@@ -105,9 +109,9 @@ impl SimPool {
         let Some(job) = self.jobs.find(texts[1]) else { return Reason::UnknownJob };
         let sent = conn.sent.iter().rev().find(|sent| sent.seq == job.seq);
         let current: f64 = conn.difficulty.parse().unwrap_or(1.0);
-        let (coinb1, extranonce1, bytes, told) = match sent {
-            Some(sent) => (&sent.coinb1, &sent.extranonce1, sent.extranonce2_bytes, sent.difficulty),
-            None if conn.resumed => (&job.coinb1, &conn.extranonce1, conn.extranonce2_bytes, current),
+        let (coinb1, extranonce1, bytes, told, easiest) = match sent {
+            Some(sent) => (&sent.coinb1, &sent.extranonce1, sent.extranonce2_bytes, sent.difficulty, sent.easiest),
+            None if conn.resumed => (&job.coinb1, &conn.extranonce1, conn.extranonce2_bytes, current, current),
             None => return Reason::UnknownJob,
         };
         if extranonce2.len() != bytes {
@@ -117,7 +121,8 @@ impl SimPool {
         let (ntime, nonce) = (numbers[0], numbers[1]);
         let clock = self.spec.start_unix.wrapping_add((now_us / 1_000_000) as u32);
         let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
-        judged.hash = header.hash();
+        judged.hash = self.spec.pow.hash(&header);
+        judged.identity = pow::identity(&header);
         judged.achieved = difficulty_of(&judged.hash);
         judged.block = Target::of_nbits(job.nbits).meets(&judged.hash);
         judged.difficulty = match self.spec.flavour {
@@ -130,13 +135,15 @@ impl SimPool {
         if self.spec.refuses_stale && job.block != self.jobs.block() {
             return Reason::Stale;
         }
-        if self.seen.contains(&judged.hash) {
+        if self.seen.contains(&judged.identity) {
             return Reason::Duplicate;
         }
         match (
             Target::of_difficulty(judged.difficulty).meets(&judged.hash),
-            Target::of_difficulty(told).meets(&judged.hash),
+            Target::of_difficulty(easiest).meets(&judged.hash),
         ) {
+            // A block is paid whatever its share would be.
+            _ if judged.block => Reason::Accepted,
             (true, _) => Reason::Accepted,
             (false, true) => Reason::LowForChange,
             (false, false) => Reason::LowDifficulty,

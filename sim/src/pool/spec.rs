@@ -1,5 +1,7 @@
 //! What a simulated pool is told to be: its software's habits, its sizes, its jobs, and a script of mishaps.
 
+use crate::pow::Pow;
+
 /// The pool software that is imitated: order of keys, order at login, wording and shape of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
@@ -195,8 +197,25 @@ pub struct PoolSpec {
     pub checks_user: bool,
     /// Shares of an older block are refused.
     pub refuses_stale: bool,
+    /// Adjusts each connection's difficulty to this rate.
+    pub vardiff: Option<Vardiff>,
+    /// How headers are hashed.
+    pub pow: Pow,
     /// What happens when, in order of time (microseconds).
     pub script: Vec<(u64, Script)>,
+}
+
+/// A pool that gives each connection the difficulty that suits it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vardiff {
+    /// The rate that is aimed at.
+    pub shares_per_minute: f64,
+    /// How often it is looked at.
+    pub every_us: u64,
+    /// Never less than this.
+    pub least: f64,
+    /// Never more.
+    pub most: f64,
 }
 
 impl PoolSpec {
@@ -225,6 +244,8 @@ impl PoolSpec {
             answers_submits: true,
             checks_user: true,
             refuses_stale: true,
+            vardiff: None,
+            pow: Pow::default(),
             script: Vec::new(),
         }
     }

@@ -150,6 +150,8 @@ pub struct ShareRecord {
     pub reason: Reason,
     /// The hash of the header as the pool rebuilt it, least significant byte first; zeros if it got not so far.
     pub hash: [u8; 32],
+    /// [`identity`](crate::pow::identity) of that header.
+    pub identity: [u8; 32],
     /// The difficulty it was judged by.
     pub difficulty: f64,
     /// The difficulty that the hash has; 0 if it got not so far.

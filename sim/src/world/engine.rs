@@ -1,25 +1,69 @@
 //! The engine's side of the world: steps, its deadline, and the actions that follow.
 
-use dpmp_core::{Action, ActionBuf, Conn, Event, Time, UpstreamId};
+use dpmp_core::{Action, ActionBuf, Command, Conn, Event, MinerId, Time, UpstreamId};
 
+use super::model::Circumstances;
 use super::net::{Line, Peer, Way};
-use super::{Item, Proxy, QUEUE_STEP, SOCKET_BUFFER, World, spec};
+use super::{Item, Proxy, QUEUE_STEP, World, spec};
+
+/// What may wait for a peer beyond its socket's buffer, the last message included.
+const MOST_QUEUED: usize = 600 << 10;
 
 impl<P: Proxy> World<P> {
     pub(super) fn step(&mut self, event: Event<'_>) {
         let now = Time(self.now_us);
+        self.model_hears(&event);
         self.proxy.step(now, event, &mut self.buf);
         self.steps += 1;
         let buf = std::mem::take(&mut self.buf);
+        self.model.read_notices(now.0, &buf, &mut self.complaints);
         for action in buf.actions() {
             self.perform(action, &buf);
         }
         self.buf = buf;
         self.buf.clear();
+        self.model.after_step(now.0, &self.pools, &mut self.complaints);
         if self.proxy.next_timeout().is_some_and(|at| at <= now) {
             self.complaints.push(now.0, || "after a step its deadline is not later: livelock".into());
         }
+        self.note_first(false);
         self.plan_engine();
+    }
+
+    fn model_hears(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Received { conn: Conn::Miner(id), bytes } => {
+                return self.model.miner_said(self.now_us, *id, bytes, &self.pools);
+            }
+            Event::Received { conn: Conn::Upstream(id), bytes } => return self.model.pool_said(*id, bytes),
+            Event::Closed { conn, .. } => self.model.gone(*conn),
+            Event::ConnectFailed { upstream, .. } => self.model.gone(Conn::Upstream(*upstream)),
+            Event::SendQueue { conn, bytes } => self.model.queue(*conn, *bytes),
+            Event::Command(Command::Drain) => self.model.drains(),
+            _ => {}
+        }
+        self.model.nothing_said();
+    }
+
+    /// A miner's connection is closed: is that in order?
+    fn judge_close(&mut self, id: MinerId) {
+        let Some(Line { peer: Peer::Miner(index), since_us, .. }) = self.lines.get(&Conn::Miner(id)) else { return };
+        let (index, now) = (*index, self.now_us);
+        let seat = &self.miners[index];
+        let bad = [seat.clogged_until, seat.slow_until, seat.held_until].into_iter().max().unwrap_or(0);
+        let about = Circumstances {
+            miner: &seat.miner,
+            slow: bad > 0 && now < bad + 60_000_000,
+            age_us: now.saturating_sub(*since_us),
+        };
+        match self.model.may_close(now, id, &about) {
+            Ok(()) => drop(self.excused.insert(id)),
+            Err(why) if seat.miner.stays() => {
+                self.complaints
+                    .push(now, || format!("ends: miner {index} ({}): {why}", seat.miner.spec().personality.label));
+            }
+            Err(_) => {}
+        }
     }
 
     pub(super) fn plan_engine(&mut self) {
@@ -48,6 +92,10 @@ impl<P: Proxy> World<P> {
                 self.plan_delivery(*conn, Way::In);
             }
             Action::Close(conn) => {
+                if let Conn::Miner(id) = conn {
+                    self.judge_close(*id);
+                }
+                self.model.gone(*conn);
                 if self.lines.contains_key(conn) {
                     self.close(*conn, Way::Out);
                 } else if !self.known.contains(conn) {
@@ -120,6 +168,12 @@ impl<P: Proxy> World<P> {
             self.complaints.push(self.now_us, || format!("{lines} messages in one write to miner {miner}"));
         }
         line.send(Way::Out, bytes.to_vec(), self.now_us, &self.spec.net, &mut self.rng);
+        let most = self.spec.net.socket_buffer + MOST_QUEUED;
+        if line.outward.bytes > most {
+            let waits = line.outward.bytes;
+            self.complaints.push(self.now_us, || format!("I7: {waits} bytes wait for {conn:?}"));
+        }
+        self.model.sends(self.now_us, conn, bytes, &self.pools, &mut self.complaints);
         self.plan_delivery(conn, Way::Out);
         self.tell_queue(conn);
     }
@@ -128,10 +182,13 @@ impl<P: Proxy> World<P> {
     pub(super) fn tell_queue(&mut self, conn: Conn) {
         let Some(line) = self.lines.get_mut(&conn) else { return };
         let clogged = match line.peer {
-            Peer::Miner(miner) => self.miners[miner].clogged_until > self.now_us,
+            Peer::Miner(miner) => {
+                let seat = &self.miners[miner];
+                seat.clogged_until.max(seat.slow_until).max(seat.held_until) > self.now_us
+            }
             Peer::Pool(pool) => self.pools[pool].held_until > self.now_us,
         };
-        let waiting = if clogged { line.outward.bytes.saturating_sub(SOCKET_BUFFER) as u32 } else { 0 };
+        let waiting = if clogged { line.outward.bytes.saturating_sub(self.spec.net.socket_buffer) as u32 } else { 0 };
         let news = waiting > 0 && (line.told_queue == 0 || waiting >= line.told_queue + QUEUE_STEP);
         if news || waiting == 0 && line.told_queue > 0 {
             line.told_queue = waiting;

@@ -4,24 +4,32 @@
 //! follows from it over the network of `net`. After each step of the engine it checks what can be checked at once;
 //! [`World::outcome`] adds what the peers complain of. Only this module of the crate knows the engine.
 
+mod audit;
 mod engine;
+mod model;
 mod net;
 mod outcome;
+mod random;
+mod recorded;
 mod seats;
 mod spec;
+mod trial;
 mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dpmp_core::{ActionBuf, Conn, Engine, Event, Memory, MinerId, Notice, Time, UpstreamId};
+use dpmp_core::{ActionBuf, Conn, Engine, Event, MinerId, Notice, Time, UpstreamId};
 
 pub use outcome::Outcome;
 pub use spec::{Fault, NetSpec, WorldSpec};
+pub use trial::Trial;
 
 use crate::frame::Complaints;
 use crate::miner::SimMiner;
-use crate::pool::{SimPool, VersionRolling};
+use crate::pool::SimPool;
 use crate::rng::Rng;
+use audit::{AUDIT_US, Judge};
+use model::{Model, Split};
 use net::{Line, Way};
 use outcome::Headers;
 
@@ -43,8 +51,6 @@ impl Proxy for Engine {
     }
 }
 
-/// What the driver's socket takes before its own queue grows.
-const SOCKET_BUFFER: usize = 64 << 10;
 /// How often the engine is told of a growing queue.
 const QUEUE_STEP: u32 = 16 << 10;
 
@@ -62,6 +68,8 @@ enum Item {
     Deliver(Conn, Way),
     Queue(Conn, u32),
     Fault(Fault),
+    /// The model looks around.
+    Audit,
 }
 
 /// A miner's place in the world.
@@ -77,6 +85,14 @@ struct MinerSeat {
     since_us: u64,
     hashes: Vec<f64>,
     clogged_until: u64,
+    slow_until: u64,
+    slow_bytes: usize,
+    held_until: u64,
+    /// Since when it has no good work though it could have.
+    idle_since: Option<u64>,
+    split: Split,
+    /// Mask refusals at the last audit, and of them those that need not have been.
+    mask_refusals: (u64, u64),
     tick_us: u64,
 }
 
@@ -84,6 +100,8 @@ struct MinerSeat {
 struct PoolSeat {
     pool: SimPool,
     held_until: u64,
+    /// Up, reachable and in use since then.
+    good_since: u64,
     tick_us: u64,
 }
 
@@ -106,6 +124,13 @@ pub struct World<P = Engine> {
     steps: u64,
     headers: Headers,
     complaints: Complaints,
+    model: Model,
+    /// Connections of miners that the engine had every right to close.
+    excused: BTreeSet<MinerId>,
+    /// What the split is judged by, once all has healed.
+    judge: Option<Judge>,
+    /// Step and time of the first thing that was wrong.
+    first: Option<(u64, u64)>,
     notices: Vec<(u64, Notice)>,
     keep_notices: bool,
 }
@@ -113,16 +138,17 @@ pub struct World<P = Engine> {
 impl World<Engine> {
     /// A world around a new engine without memory.
     pub fn new(spec: WorldSpec) -> World<Engine> {
-        let engine = Engine::new(spec.config.clone(), &Memory::default(), spec.seed);
-        World::around(engine, spec)
+        World::around(spec.engine(), spec)
     }
 }
 
 impl<P: Proxy> World<P> {
     /// A world around any proxy that was made for the spec's config.
-    pub fn around(proxy: P, spec: WorldSpec) -> World<P> {
+    pub fn around(proxy: P, mut spec: WorldSpec) -> World<P> {
+        spec.pools.iter_mut().for_each(|pool| pool.pow = spec.pow);
+        spec.miners.iter_mut().for_each(|miner| miner.pow = spec.pow);
         let n = spec.pools.len();
-        let seat = |pool| PoolSeat { pool: SimPool::new(pool), held_until: 0, tick_us: u64::MAX };
+        let seat = |pool| PoolSeat { pool: SimPool::new(pool), held_until: 0, good_since: 0, tick_us: u64::MAX };
         let pools = spec.pools.iter().cloned().map(seat).collect();
         let miners = spec.miners.iter().map(|miner| MinerSeat {
             miner: SimMiner::new(miner.clone()),
@@ -133,6 +159,12 @@ impl<P: Proxy> World<P> {
             since_us: 0,
             hashes: vec![0.0; n],
             clogged_until: 0,
+            slow_until: 0,
+            slow_bytes: 0,
+            held_until: 0,
+            idle_since: None,
+            split: Split::default(),
+            mask_refusals: (0, 0),
             tick_us: u64::MAX,
         });
         let mut world = World {
@@ -151,6 +183,13 @@ impl<P: Proxy> World<P> {
             steps: 0,
             headers: Headers::default(),
             complaints: Complaints::default(),
+            model: Model::new(
+                spec.config.scheduler.weights.clone(),
+                spec.config.scheduler.failover.map(|pool| pool.index()),
+            ),
+            excused: BTreeSet::new(),
+            judge: None,
+            first: None,
             notices: Vec::new(),
             keep_notices: false,
             spec,
@@ -171,6 +210,7 @@ impl<P: Proxy> World<P> {
         for (at, fault) in self.spec.faults.clone() {
             self.at(at, Item::Fault(fault));
         }
+        self.at(AUDIT_US, Item::Audit);
         let start = self.spec.pools.first().map_or(0, |pool| u64::from(pool.start_unix));
         self.step(Event::WallClock { unix_micros: start * 1_000_000 });
     }
@@ -188,6 +228,11 @@ impl<P: Proxy> World<P> {
     /// The engine.
     pub fn proxy(&self) -> &P {
         &self.proxy
+    }
+
+    /// The engine, and the end of the world.
+    pub fn into_proxy(self) -> P {
+        self.proxy
     }
 
     /// Virtual time in microseconds.
@@ -209,6 +254,11 @@ impl<P: Proxy> World<P> {
         self.now_us = self.now_us.max(until_us);
     }
 
+    /// Step and microsecond of the first thing that was wrong, if any was.
+    pub fn first(&self) -> Option<(u64, u64)> {
+        self.first
+    }
+
     /// Does something to the world now.
     pub fn inflict(&mut self, fault: Fault) {
         self.happen(Item::Fault(fault));
@@ -220,15 +270,15 @@ impl<P: Proxy> World<P> {
             self.accrue(miner);
         }
         let pools: Vec<_> = self.pools.iter().map(|seat| seat.pool.snapshot()).collect();
-        let grants = |spec: &crate::pool::PoolSpec| matches!(spec.version_rolling, VersionRolling::Mask(1..));
-        let mask = self.spec.pools.iter().any(grants);
+        let mut violations = self.split_breaches();
         let miners: Vec<_> = self.miners.iter().map(|seat| seat.miner.snapshot(self.now_us)).collect();
+        violations.extend(outcome::violations(&self.complaints, &pools, &miners));
         Outcome {
             now_us: self.now_us,
             steps: self.steps,
             hashes: self.miners.iter().map(|seat| seat.hashes.clone()).collect(),
             never_forwarded: self.headers.never_seen(),
-            violations: outcome::violations(&self.complaints, &pools, &miners, mask),
+            violations,
             pools,
             miners,
         }
@@ -248,6 +298,9 @@ impl<P: Proxy> World<P> {
                 None => missing.push(format!("{who}: no job of a pool")),
                 Some(pool) => {
                     let outage = self.pools[pool].pool.snapshot().outage;
+                    if !self.model.in_use(pool) {
+                        missing.push(format!("{who}: works for pool {pool}, which is not in use"));
+                    }
                     if outage.is_some() || self.pools[pool].held_until > self.now_us {
                         missing.push(format!("{who}: works for pool {pool}, which is out"));
                     }
@@ -290,6 +343,7 @@ impl<P: Proxy> World<P> {
             Item::Queue(conn, bytes) if self.lines.contains_key(&conn) => self.step(Event::SendQueue { conn, bytes }),
             Item::Queue(..) => {}
             Item::Fault(fault) => self.befall(fault),
+            Item::Audit => self.audit(),
         }
     }
 }

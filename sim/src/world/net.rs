@@ -25,6 +25,8 @@ pub(super) enum Peer {
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) peer: Peer,
+    /// When it was made.
+    pub(super) since_us: u64,
     /// False for one that the engine asked for and has not got yet.
     pub(super) connected: bool,
     latency_us: u64,
@@ -34,6 +36,8 @@ pub(super) struct Line {
     pub(super) paused: bool,
     /// What the engine was last told about its send queue.
     pub(super) told_queue: u32,
+    /// The peer has closed its own direction only.
+    pub(super) half_closed: bool,
 }
 
 /// One direction of a connection.
@@ -62,12 +66,14 @@ impl Line {
     pub(super) fn new(peer: Peer, net: &NetSpec, rng: &mut Rng) -> Line {
         Line {
             peer,
+            since_us: 0,
             connected: false,
             latency_us: rng.between(net.latency_min_us, net.latency_max_us),
             inward: Half::default(),
             outward: Half::default(),
             paused: false,
             told_queue: 0,
+            half_closed: false,
         }
     }
 
@@ -100,6 +106,13 @@ impl Line {
         own.fin = true;
         own.last_us = own.last_us.max(arrives);
         own.last_us
+    }
+
+    /// The peer sends nothing more, and still reads.
+    pub(super) fn half_close(&mut self, now_us: u64) {
+        self.half_closed = true;
+        self.inward.fin = true;
+        self.inward.last_us = self.inward.last_us.max(now_us + self.latency_us);
     }
 
     /// The engine has closed it.
@@ -135,7 +148,8 @@ impl Half {
     }
 
     /// What arrives now: all that is due in one piece, or cut somewhere.
-    pub(super) fn deliver(&mut self, now_us: u64, net: &NetSpec, rng: &mut Rng) -> Arrival {
+    /// A slow reader takes only so many bytes, then nothing for a tenth of a second.
+    pub(super) fn deliver(&mut self, now_us: u64, net: &NetSpec, slow: Option<usize>, rng: &mut Rng) -> Arrival {
         if self.dead {
             return Arrival::Nothing;
         }
@@ -155,9 +169,11 @@ impl Half {
             (false, true) => rng.between(1, bytes.len() as u64) as usize,
             (false, false) => bytes.len(),
         };
+        let cut = slow.map_or(cut, |most| cut.min(most.max(1)));
         let rest = bytes.split_off(cut);
         if !rest.is_empty() {
-            self.segments.push_front((now_us + rng.between(1, 2_000), rest));
+            let wait = if slow.is_some() { 100_000 } else { rng.between(1, 2_000) };
+            self.segments.push_front((now_us + wait, rest));
         }
         // The rest may now be due later than what follows it.
         let floor = self.segments.front().map_or(0, |(at, _)| *at);
@@ -191,7 +207,7 @@ mod tests {
             loop {
                 let Some(at) = line.inward.next_us() else { panic!("no end") };
                 now = now.max(at);
-                match line.inward.deliver(now, &net, &mut rng) {
+                match line.inward.deliver(now, &net, None, &mut rng) {
                     Arrival::Bytes(bytes) => got.extend(bytes),
                     Arrival::End => break,
                     Arrival::Nothing => {}

@@ -100,12 +100,7 @@ impl Headers {
 }
 
 /// The list of what is wrong: what the world saw itself, and what the peers complain of.
-pub(super) fn violations(
-    own: &Complaints,
-    pools: &[PoolSnapshot],
-    miners: &[MinerSnapshot],
-    mask_granted: bool,
-) -> Vec<String> {
+pub(super) fn violations(own: &Complaints, pools: &[PoolSnapshot], miners: &[MinerSnapshot]) -> Vec<String> {
     let mut all: Vec<String> = own.first.iter().map(|what| format!("world: {what}")).collect();
     let low_at_pools: u64 = pools
         .iter()
@@ -121,9 +116,6 @@ pub(super) fn violations(
     for miner in miners {
         let who = format!("miner {} ({})", miner.name, miner.personality);
         all.extend(miner.violations.first.iter().map(|what| format!("{who}: {what}")));
-        if mask_granted && miner.mask_refusals > 5 {
-            all.push(format!("{who}: {} times no mask, though a pool grants one", miner.mask_refusals));
-        }
         for ((code, words), times) in miner.refusals.iter().filter(|((code, words), _)| blames(*code, words)) {
             // One that rolls as it likes may be told so.
             if !(miner.rolls_at_will && words.contains("ersion")) {

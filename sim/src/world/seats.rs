@@ -9,6 +9,9 @@ use super::{Item, PoolSeat, Proxy, World};
 use crate::miner::{MinerOut, SimMiner};
 use crate::pool::{PoolOut, ShareRecord, SimPool};
 
+/// Between two shares of a miner.
+const SHORTEST_WAIT_US: f64 = 150_000.0;
+
 impl<P: Proxy> World<P> {
     pub(super) fn plan_pool(&mut self, pool: usize) {
         let seat = &mut self.pools[pool];
@@ -39,6 +42,7 @@ impl<P: Proxy> World<P> {
         for share in self.pools[pool].pool.take_shares() {
             self.check_share(pool, &share);
         }
+        self.note_first(!self.pools[pool].pool.complaints().is_empty());
         self.plan_pool(pool);
     }
 
@@ -48,7 +52,7 @@ impl<P: Proxy> World<P> {
             return;
         }
         let now = self.now_us;
-        match self.headers.rebuilt(&share.hash) {
+        match self.headers.rebuilt(&share.identity) {
             None => {
                 let reason = share.reason.label();
                 self.complaints.push(now, || format!("pool {pool} rebuilt a header that no miner hashed ({reason})"));
@@ -74,7 +78,9 @@ impl<P: Proxy> World<P> {
         self.known.insert(conn);
         let mut line = Line::new(Peer::Miner(index), &self.spec.net, &mut self.rng);
         line.connected = true;
+        line.since_us = self.now_us;
         self.lines.insert(conn, line);
+        self.model.accepted(id, index, self.now_us);
         self.miners[index].conn = Some(id);
         let address = Ipv4Addr::new(10, 0, (index >> 8) as u8, index as u8);
         let peer = SocketAddr::new(IpAddr::V4(address), 40_000 + (id.0 % 20_000) as u16);
@@ -86,7 +92,10 @@ impl<P: Proxy> World<P> {
         let mut out = Vec::new();
         act(&mut self.miners[index].miner, self.now_us, &mut out);
         for found in self.miners[index].miner.take_found() {
-            self.headers.submitted(found.hash, index);
+            self.headers.submitted(found.identity, index);
+            if let Some(id) = self.miners[index].conn {
+                self.model.share_leaves(id, found);
+            }
         }
         for out in out {
             let Some(conn) = self.miners[index].conn.map(Conn::Miner) else { break };
@@ -104,6 +113,7 @@ impl<P: Proxy> World<P> {
                 }
             }
         }
+        self.note_first(!self.miners[index].miner.violations().is_empty());
         self.miner_changed(index);
     }
 
@@ -141,7 +151,8 @@ impl<P: Proxy> World<P> {
         if let Some((_, hashes)) = &seat.work
             && rate > 0.0
         {
-            let wait = self.rng.exponential(hashes / rate) * 1e6;
+            // No link carries more than so many a second.
+            let wait = (self.rng.exponential(hashes / rate) * 1e6).max(SHORTEST_WAIT_US);
             self.at(self.now_us + wait as u64 + 1, Item::MinerShare(index, generation));
         }
     }
@@ -169,7 +180,14 @@ impl<P: Proxy> World<P> {
         let now = self.now_us;
         let seat = &mut self.miners[index];
         let passed = now.saturating_sub(seat.since_us) as f64 / 1e6;
+        let from = seat.since_us;
         seat.since_us = now;
+        if let Some(judge) = &self.judge
+            && now > judge.from_us
+        {
+            let seconds = (now - from.max(judge.from_us)) as f64 / 1e6;
+            seat.split.worked(&judge.rule, seat.works_for, seconds, &judge.acceptance);
+        }
         if let Some(pool) = seat.works_for {
             seat.hashes[pool] += passed * seat.miner.spec().hash_rate;
         }

@@ -1,11 +1,12 @@
 //! What a simulated world is told to be: peers, network, config, and what goes wrong when.
 
 use dpmp_core::config::PoolConfig;
-use dpmp_core::{Command, Config};
+use dpmp_core::share::Pow as EnginePow;
+use dpmp_core::{Command, Config, Engine, Memory};
 
-use crate::miner::{MinerSpec, Personality};
-use crate::pool::{OutageMode, PoolSpec, Script};
-use crate::rng::Rng;
+use crate::miner::MinerSpec;
+use crate::pool::PoolSpec;
+use crate::pow::Pow;
 
 /// The network between the proxy and its peers. Each connection draws a latency of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct NetSpec {
     pub cut_permille: u64,
     /// Every delivery is a single byte: slow, for chunking tests.
     pub single_bytes: bool,
+    /// What the driver's socket takes for a peer that does not read, before its own queue grows.
+    pub socket_buffer: usize,
 }
 
 impl Default for NetSpec {
@@ -31,6 +34,7 @@ impl Default for NetSpec {
             jitter_us: 3_000,
             cut_permille: 100,
             single_bytes: false,
+            socket_buffer: 64 << 10,
         }
     }
 }
@@ -56,6 +60,33 @@ pub enum Fault {
         /// Microseconds.
         until_us: u64,
     },
+    /// The miner reads only so fast until then.
+    SlowMiner {
+        /// Which.
+        miner: usize,
+        /// Microseconds.
+        until_us: u64,
+        /// How fast.
+        bytes_a_second: usize,
+    },
+    /// Nothing goes to or from this miner until then, and nothing is lost.
+    HoldMiner {
+        /// Which.
+        miner: usize,
+        /// Microseconds.
+        until_us: u64,
+    },
+    /// The same for all miners at once: the house is cut in two.
+    Partition {
+        /// Microseconds.
+        until_us: u64,
+    },
+    /// All miners' connections break at once, and all come back within two seconds.
+    Storm,
+    /// The miner closes its own direction and goes on reading.
+    HalfCloseMiner(usize),
+    /// The pool does, on all its connections.
+    HalfClosePool(usize),
     /// The operator does something.
     Command(Command),
 }
@@ -77,6 +108,11 @@ pub struct WorldSpec {
     pub arrival_us: (u64, u64),
     /// What befalls it, in any order (microseconds).
     pub faults: Vec<(u64, Fault)>,
+    /// From then on nothing goes wrong any more: what was hurt has healed, and liveness and the split are demanded. None:
+    /// not known.
+    pub heal_us: Option<u64>,
+    /// How headers are hashed, by pools, miners and proxy.
+    pub pow: Pow,
 }
 
 impl WorldSpec {
@@ -91,7 +127,18 @@ impl WorldSpec {
             net: NetSpec::default(),
             arrival_us: (1_000_000, 3_000_000),
             faults: Vec::new(),
+            heal_us: None,
+            pow: Pow::default(),
         }
+    }
+
+    /// A new engine for this world, without memory.
+    pub fn engine(&self) -> Engine {
+        let mut engine = Engine::new(self.config.clone(), &Memory::default(), self.seed);
+        if let Pow::Keyed(key) = self.pow {
+            engine.set_proof_of_work(EnginePow::Keyed(key));
+        }
+        engine
     }
 
     /// A config that names these pools, with equal weights and the wallet `wallet`.
@@ -111,89 +158,9 @@ impl WorldSpec {
         }
         Config::with_pools(slots.collect(), weights)
     }
-
-    /// A world drawn from a seed: two pools of random software, so many miners of random firmware, about
-    /// `shares_per_minute` each, and random faults in the first half of `length_us` if `faulty`.
-    pub fn random(seed: u64, miners: usize, shares_per_minute: f64, length_us: u64, faulty: bool) -> WorldSpec {
-        let mut rng = Rng::new(seed, "world");
-        let difficulty = 1e-8;
-        let pools = (0..2u64).map(|i| draw_pool(&mut rng, seed.wrapping_mul(2).wrapping_add(i), difficulty)).collect();
-        let hash_rate = difficulty * 4_295_032_833.0 * shares_per_minute / 60.0;
-        let firmwares = Personality::all();
-        let miners = (0..miners).map(|i| {
-            let mut personality = firmwares[rng.below(firmwares.len() as u64) as usize].clone();
-            personality.suggest(difficulty);
-            if personality.hashes_per_work < u32::MAX {
-                // Of the order of a share's hashes, so that extranonce2, ntime and version really roll.
-                personality.hashes_per_work = rng.between(5, 300) as u32;
-            }
-            MinerSpec::new(&format!("w{i}"), hash_rate * (0.5 + rng.unit()), personality, rng.next())
-        });
-        let mut spec = WorldSpec::new(seed, pools, miners.collect());
-        if faulty {
-            spec.draw_faults(&mut rng, length_us / 2);
-        }
-        spec
-    }
-
-    /// A random subset of the kinds of faults, each with a random rate, all healed by `until_us`.
-    fn draw_faults(&mut self, rng: &mut Rng, until_us: u64) {
-        let kinds = rng.next();
-        let mut at = 20_000_000;
-        loop {
-            at += rng.exponential(60_000_000.0) as u64;
-            let healed = at + rng.between(1_000_000, 240_000_000);
-            if healed >= until_us {
-                return self.faults.sort_by_key(|(at, _)| *at);
-            }
-            let (pool, miner) = (rng.below(2) as usize, rng.below(self.miners.len().max(1) as u64) as usize);
-            let kind = rng.below(10);
-            if kinds >> kind & 1 == 0 {
-                continue;
-            }
-            let mut outage = |mode| self.pools[pool].script.push((at, Script::Outage { mode, until_us: healed }));
-            match kind {
-                0 => outage(OutageMode::Close),
-                1 => outage(OutageMode::Refuse),
-                2 => outage(OutageMode::Silent),
-                3 => outage(OutageMode::Frozen),
-                4 => self.faults.push((at, Fault::CutPool(pool))),
-                5 => self.faults.push((at, Fault::HoldPool { pool, until_us: (at + 20_000_000).min(healed) })),
-                6 => self.faults.push((at, Fault::CutMiner(miner))),
-                7 => self.faults.push((at, Fault::ClogMiner { miner, until_us: (at + 10_000_000).min(healed) })),
-                8 => {
-                    let a = rng.below(11) as u32 * 100_000;
-                    self.faults.push((at, Fault::Command(Command::SetWeights(vec![a, 1_000_000 - a]))));
-                }
-                _ => self.pools[pool].script.push((at, Script::NewBlock)),
-            }
-        }
-    }
 }
 
 /// The name under which the engine knows pool `index`.
 pub(super) fn host(index: usize) -> String {
     format!("pool{index}.sim")
-}
-
-fn draw_pool(rng: &mut Rng, seed: u64, difficulty: f64) -> PoolSpec {
-    let kinds = [
-        PoolSpec::new,
-        PoolSpec::ckpool,
-        PoolSpec::ckpool_lhr,
-        PoolSpec::public_pool,
-        PoolSpec::datum,
-        PoolSpec::npm,
-        PoolSpec::btcpool,
-        PoolSpec::nasty,
-    ];
-    let spec = kinds[rng.below(kinds.len() as u64) as usize](["left", "right"][(seed & 1) as usize], seed);
-    PoolSpec {
-        difficulty: format!("{difficulty:.9}"),
-        job_interval_us: rng.between(5_000_000, 40_000_000),
-        jobs_per_block: rng.between(4, 30) as u32,
-        branches: rng.below(13) as usize,
-        coinbase_bytes: rng.between(150, 240) as usize,
-        ..spec
-    }
 }

@@ -21,9 +21,9 @@ impl<P: Proxy> World<P> {
     pub(super) fn plan_delivery(&mut self, conn: Conn, way: Way) {
         let Some(line) = self.lines.get_mut(&conn) else { return };
         let held = match (line.peer, way) {
-            (Peer::Miner(miner), Way::Out) => self.miners[miner].clogged_until,
+            (Peer::Miner(miner), Way::Out) => self.miners[miner].clogged_until.max(self.miners[miner].held_until),
+            (Peer::Miner(miner), Way::In) => self.miners[miner].held_until,
             (Peer::Pool(pool), _) => self.pools[pool].held_until,
-            _ => 0,
         };
         if way == Way::In && line.paused {
             return;
@@ -47,15 +47,25 @@ impl<P: Proxy> World<P> {
         }
         half.planned = None;
         let held = match (peer, way) {
-            (Peer::Miner(miner), Way::Out) => self.miners[miner].clogged_until > now,
+            (Peer::Miner(miner), Way::Out) => self.miners[miner].clogged_until.max(self.miners[miner].held_until) > now,
+            (Peer::Miner(miner), Way::In) => self.miners[miner].held_until > now,
             (Peer::Pool(pool), _) => self.pools[pool].held_until > now,
-            _ => false,
+        };
+        let slow = match (peer, way) {
+            (Peer::Miner(miner), Way::Out) if self.miners[miner].slow_until > now => {
+                Some(self.miners[miner].slow_bytes)
+            }
+            _ => None,
         };
         if held || paused && way == Way::In {
             return self.plan_delivery(conn, way);
         }
-        let arrival = half.deliver(now, &self.spec.net, &mut self.rng);
+        let Some(line) = self.lines.get_mut(&conn) else { return };
+        let arrival = line.half(way).deliver(now, &self.spec.net, slow, &mut self.rng);
         self.plan_delivery(conn, way);
+        if way == Way::Out {
+            self.tell_queue(conn);
+        }
         match (arrival, way, peer) {
             (Arrival::Nothing, _, _) => {}
             (Arrival::Bytes(bytes), Way::In, _) => self.step(Event::Received { conn, bytes: &bytes }),
@@ -68,12 +78,16 @@ impl<P: Proxy> World<P> {
                 }
             }
             (Arrival::End, Way::In, _) => {
-                self.lines.remove(&conn);
+                match self.lines.get_mut(&conn).filter(|line| line.half_closed && !line.engine_closed()) {
+                    // The driver closes the other direction as well.
+                    Some(_) => self.close(conn, Way::Out),
+                    None => drop(self.lines.remove(&conn)),
+                }
                 self.step(Event::Closed { conn, reason: "closed by the other end" });
             }
             (Arrival::End, Way::Out, peer) => {
-                self.lines.remove(&conn);
-                self.peer_learns_end(conn, peer, true);
+                let half_closed = self.lines.remove(&conn).is_some_and(|line| line.half_closed);
+                self.peer_learns_end(conn, peer, !half_closed);
             }
         }
     }
@@ -83,10 +97,12 @@ impl<P: Proxy> World<P> {
             (Peer::Pool(pool), Conn::Upstream(upstream)) => self.pools[pool].pool.closed(upstream.0),
             (Peer::Miner(miner), Conn::Miner(id)) if self.miners[miner].conn == Some(id) => {
                 let now = self.now_us;
+                let excused = self.excused.remove(&id);
                 let seat = &mut self.miners[miner];
                 seat.conn = None;
+                seat.split.spoilt = true;
                 if engine_closed {
-                    seat.miner.closed(now)
+                    seat.miner.closed_for(now, excused)
                 } else {
                     seat.miner.cut(now)
                 }
@@ -117,15 +133,54 @@ impl<P: Proxy> World<P> {
             Fault::ClogMiner { miner, until_us } => {
                 if let Some(seat) = self.miners.get_mut(miner) {
                     seat.clogged_until = until_us.max(now);
+                    seat.miner.bad_network_until(until_us + 45_000_000);
                 }
+            }
+            Fault::SlowMiner { miner, until_us, bytes_a_second } => {
+                if let Some(seat) = self.miners.get_mut(miner) {
+                    (seat.slow_until, seat.slow_bytes) = (until_us.max(now), bytes_a_second / 10);
+                    seat.miner.bad_network_until(until_us + 45_000_000);
+                }
+            }
+            Fault::HoldMiner { miner, until_us } => self.hold_miner(miner, until_us),
+            Fault::Partition { until_us } => (0..self.miners.len()).for_each(|miner| self.hold_miner(miner, until_us)),
+            Fault::Storm => {
+                let conns: Vec<Conn> = self.miners.iter().filter_map(|seat| seat.conn.map(Conn::Miner)).collect();
+                conns.into_iter().for_each(|conn| self.cut(conn));
+            }
+            Fault::HalfCloseMiner(miner) => {
+                if let Some(id) = self.miners.get(miner).and_then(|seat| seat.conn) {
+                    self.half_close(Conn::Miner(id));
+                }
+            }
+            Fault::HalfClosePool(pool) => {
+                let lines = self.lines.iter().filter(|(_, line)| line.peer == Peer::Pool(pool));
+                let conns: Vec<Conn> = lines.map(|(conn, _)| *conn).collect();
+                conns.into_iter().for_each(|conn| self.half_close(conn));
             }
             Fault::Command(command) => self.step(Event::Command(command)),
         }
     }
 
+    fn hold_miner(&mut self, miner: usize, until_us: u64) {
+        if let Some(seat) = self.miners.get_mut(miner) {
+            seat.held_until = until_us.max(self.now_us);
+            seat.miner.bad_network_until(until_us + 45_000_000);
+        }
+    }
+
+    fn half_close(&mut self, conn: Conn) {
+        let now = self.now_us;
+        if let Some(line) = self.lines.get_mut(&conn).filter(|line| line.connected && !line.engine_closed()) {
+            line.half_close(now);
+            self.plan_delivery(conn, Way::In);
+        }
+    }
+
     /// Breaks a connection for both ends at once.
     pub(super) fn cut(&mut self, conn: Conn) {
-        if self.lines.get(&conn).is_none_or(|line| !line.connected) {
+        // One that is closing already ends by itself.
+        if self.lines.get(&conn).is_none_or(|line| !line.connected || line.half_closed) {
             return;
         }
         let Some(line) = self.lines.remove(&conn) else { return };

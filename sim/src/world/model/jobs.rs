@@ -1,0 +1,101 @@
+//! What the engine says to miners: I5 at a failover, pads that never come twice, clean_jobs at a switch, the difficulty.
+
+use dpmp_core::{MinerId, UpstreamId};
+use serde_json::Value;
+
+use super::Model;
+use crate::frame::Complaints;
+use crate::hex;
+use crate::world::PoolSeat;
+
+/// Jobs whose pads are remembered.
+const PADS: usize = 64;
+
+impl Model {
+    /// The engine says one line to a miner.
+    pub(super) fn says(&mut self, now_us: u64, id: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
+        let Some(side) = self.sides.get_mut(&id) else { return };
+        side.last_said_us = now_us;
+        let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);
+        match message.get("method").and_then(Value::as_str) {
+            None => self.replies(now_us, id, message, out),
+            Some("mining.set_difficulty") => {
+                let told = message.pointer("/params/0").and_then(Value::as_f64);
+                let lately = side.told_us.is_some_and(|at| now_us < at + 35_000_000);
+                if told == side.told && lately {
+                    out.push(now_us, || format!("difficulty: miner {} is told {told:?} once more", side.miner));
+                }
+                (side.told, side.told_us) = (told, Some(now_us));
+            }
+            Some("mining.set_extranonce") => {
+                side.extranonce1 = text(0).and_then(hex::decode).unwrap_or_default();
+            }
+            Some("mining.notify") => self.tells_job(now_us, id, message, pools, out),
+            Some(_) => {}
+        }
+    }
+
+    fn tells_job(&mut self, now_us: u64, id: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
+        let Some(side) = self.sides.get_mut(&id) else { return };
+        let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);
+        side.told_us = Some(now_us);
+        let miner = side.miner;
+        let Some(mut head) = text(2).and_then(hex::decode) else { return };
+        let ntime = text(7).and_then(hex::number).unwrap_or(0);
+        if side.pads.contains(&(head.clone(), ntime)) {
+            out.push(now_us, || format!("pads: miner {miner} gets the same work a second time"));
+        }
+        side.pads.push_back((head.clone(), ntime));
+        if side.pads.len() > PADS {
+            side.pads.pop_front();
+        }
+        head.extend(&side.extranonce1);
+        let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
+        let Some((pool, origin)) = origin else {
+            // Its pool may have closed the connection, of which the proxy does not know yet.
+            let owner = pools.iter().position(|seat| seat.pool.jobs().any(|job| job.begins(&head)));
+            if owner.is_none() {
+                out.push(now_us, || format!("I1: miner {miner} gets a job of no pool"));
+            }
+            side.owner = owner;
+            side.got_job_of = owner;
+            return;
+        };
+        let clean = message.pointer("/params/8").and_then(Value::as_bool);
+        if side.owner.is_some_and(|before| before != pool) && clean != Some(true) {
+            out.push(now_us, || format!("switch: miner {miner} goes to pool {pool} without clean_jobs"));
+        }
+        (side.owner, side.got_job_of) = (Some(pool), Some(pool));
+        let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
+        let right = |known: &f64| side.told.is_some_and(|told| (told / rounded(*known) - 1.0).abs() < 1e-9);
+        if !known.is_empty() && !known.iter().any(right) {
+            out.push(now_us, || format!("difficulty: miner {miner} is told {:?} for a job at {known:?}", side.told));
+        }
+        let size = origin.extranonce2_bytes;
+        if origin.inside > size {
+            out.push(now_us, || format!("pads: miner {miner} gets a pad longer than the pool's {size} bytes"));
+        }
+    }
+
+    /// I5: whoever loses its pool in a step gets another pool's job in the same one.
+    pub(super) fn check_failover(&mut self, now_us: u64, out: &mut Complaints) {
+        let weights = &self.weights;
+        for (id, side) in &self.sides {
+            let Some(lost) = side.lost.filter(|_| side.ready && side.queued == 0) else { continue };
+            if self.closing.contains_key(id) || side.got_job_of.is_some() {
+                continue;
+            }
+            let in_use = |pool: usize| weights.get(pool).is_some_and(|w| *w > 0) || self.failover == Some(pool);
+            let other = side.usable.iter().find(|pool| **pool != lost && in_use(**pool) && side.fits(**pool));
+            if let Some(other) = other {
+                let miner = side.miner;
+                out.push(now_us, || format!("I5: miner {miner} loses pool {lost} and gets no job of pool {other}"));
+            }
+        }
+    }
+}
+
+/// What miners are told of a pool's difficulty.
+fn rounded(difficulty: f64) -> f64 {
+    if difficulty >= 1.0 { difficulty.floor() } else { difficulty }
+}

@@ -1,0 +1,245 @@
+//! The reference model: what the proxy must do, judged at every step by the bytes that go in and out and by its notices.
+//! It knows the truth that the engine does not (whose job a header is of, what a hash is worth), and none of its code.
+//!
+//! | room | invariants of DESIGN.md §4 and rules of STRATUM.md that it watches |
+//! | --- | --- |
+//! | `shares` | I1, I2, I3: a share reaches its pool, whole and once; a request gets one reply |
+//! | `jobs` | I5 at a failover, pads, clean_jobs, the told difficulty, silence |
+//! | `ends` | which closed connections of miners are excused |
+//! | `split` | I6: the band of each miner in every window |
+
+mod ends;
+mod jobs;
+mod shares;
+mod split;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use dpmp_core::notice::{HeldOff, MinerWarning};
+use dpmp_core::{Action, ActionBuf, CloseReason, Conn, MinerId, Notice, UpstreamId};
+use serde_json::Value;
+
+pub(super) use ends::Circumstances;
+pub(super) use split::{Rule, Split};
+
+use super::PoolSeat;
+use crate::frame::{Complaints, Lines};
+use crate::miner::Found;
+use shares::Expected;
+
+/// One connection of a miner, as it goes through the proxy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Side {
+    pub(super) miner: usize,
+    from_miner: Lines,
+    /// Shares on their way to the proxy, in order.
+    in_flight: VecDeque<Found>,
+    /// Open requests, oldest first: when, and the id's JSON text.
+    open: VecDeque<(u64, String)>,
+    extranonce1: Vec<u8>,
+    told: Option<f64>,
+    /// When it last got a difficulty or a job.
+    told_us: Option<u64>,
+    /// The last job: its pool, and what told it apart.
+    owner: Option<usize>,
+    pads: VecDeque<(Vec<u8>, u32)>,
+    last_said_us: u64,
+    subscribed: bool,
+    authorised: bool,
+    ready: bool,
+    queued: u32,
+    /// By pool: it can be worked for, by the notices.
+    usable: BTreeSet<usize>,
+    /// By pool: something of this miner's own keeps it away.
+    unfit: BTreeSet<usize>,
+    held_for_mask: bool,
+    falls_back: bool,
+    by_reconnect: bool,
+    /// The pool that it lost in this step.
+    lost: Option<usize>,
+    got_job_of: Option<usize>,
+}
+
+/// One connection to a pool.
+#[derive(Clone, Debug, Default)]
+struct Up {
+    from_pool: Lines,
+    /// The difficulties that the proxy knows of: the last, and in a step all that it learns.
+    difficulties: Vec<f64>,
+}
+
+/// The model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    sides: BTreeMap<MinerId, Side>,
+    ups: BTreeMap<UpstreamId, Up>,
+    expected: Vec<Expected>,
+    /// Why each miner's connection was closed in this step, by the notices.
+    closing: BTreeMap<MinerId, CloseReason>,
+    /// When a worker was last made to subscribe again because a pool had changed.
+    renegotiated: BTreeMap<usize, u64>,
+    /// Weights in force.
+    pub(super) weights: Vec<u32>,
+    pub(super) failover: Option<usize>,
+    draining: bool,
+    /// Miners that something keeps from a pool: their split is not the schedule's.
+    pub(super) apart: BTreeSet<usize>,
+}
+
+impl Model {
+    pub(super) fn new(weights: Vec<u32>, failover: Option<usize>) -> Model {
+        Model { weights, failover, ..Model::default() }
+    }
+
+    /// A miner's connection was accepted.
+    pub(super) fn accepted(&mut self, id: MinerId, miner: usize, now_us: u64) {
+        self.sides.insert(id, Side { miner, last_said_us: now_us, ..Side::default() });
+    }
+
+    pub(super) fn side(&self, id: MinerId) -> Option<&Side> {
+        self.sides.get(&id)
+    }
+
+    /// The connection is gone for the engine.
+    pub(super) fn gone(&mut self, conn: Conn) {
+        match conn {
+            Conn::Miner(id) => drop(self.sides.remove(&id)),
+            Conn::Upstream(id) => drop(self.ups.remove(&id)),
+        }
+    }
+
+    /// The engine is told how much waits for a miner.
+    pub(super) fn queue(&mut self, conn: Conn, bytes: u32) {
+        if let Conn::Miner(id) = conn
+            && let Some(side) = self.sides.get_mut(&id)
+        {
+            side.queued = bytes;
+        }
+    }
+
+    pub(super) fn drains(&mut self) {
+        self.draining = true;
+    }
+
+    /// Reads all notices of a step, before its actions are performed.
+    pub(super) fn read_notices(&mut self, now_us: u64, buf: &ActionBuf, out: &mut Complaints) {
+        self.closing.clear();
+        for side in self.sides.values_mut() {
+            (side.lost, side.got_job_of) = (None, None);
+        }
+        for action in buf.actions() {
+            if let Action::Notice(notice) = action {
+                self.notice(now_us, notice, out);
+            }
+        }
+    }
+
+    fn notice(&mut self, now_us: u64, notice: &Notice, out: &mut Complaints) {
+        let side = |sides: &mut BTreeMap<MinerId, Side>, id: MinerId, act: &mut dyn FnMut(&mut Side)| {
+            if let Some(side) = sides.get_mut(&id) {
+                act(side);
+            }
+        };
+        match notice {
+            Notice::MinerDisconnected { who, reason, .. } => drop(self.closing.insert(who.miner, reason.clone())),
+            Notice::MinerReady { who, .. } => side(&mut self.sides, who.miner, &mut |side| {
+                side.ready = true;
+                side.last_said_us = now_us;
+                if !side.authorised {
+                    out.push(now_us, || format!("miners: {} counts before it authorised", side.miner));
+                }
+            }),
+            Notice::PoolConnecting { who: Some(who), .. } => side(&mut self.sides, who.miner, &mut |side| {
+                if !side.subscribed {
+                    out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
+                }
+            }),
+            Notice::PoolUsable { who, pool } => side(&mut self.sides, who.miner, &mut |side| {
+                side.usable.insert(pool.index());
+            }),
+            Notice::PoolDown { who: Some(who), pool, .. } | Notice::PoolClosed { who: Some(who), pool, .. } => {
+                side(&mut self.sides, who.miner, &mut |side| side.loses(pool.index()));
+            }
+            Notice::PoolHeldOff { who, pool, why } => {
+                let own = matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask | HeldOff::JobTooLong);
+                side(&mut self.sides, who.miner, &mut |side| {
+                    side.loses(pool.index());
+                    if own {
+                        side.unfit.insert(pool.index());
+                        self.apart.insert(side.miner);
+                    }
+                    side.held_for_mask |= matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask);
+                });
+            }
+            Notice::MinerWarning { who, what } => side(&mut self.sides, who.miner, &mut |side| match what {
+                MinerWarning::FallBack { by_reconnect, .. } => {
+                    side.falls_back = true;
+                    side.by_reconnect |= by_reconnect;
+                    self.apart.insert(side.miner);
+                }
+                MinerWarning::HeldForMask { .. } => {
+                    side.falls_back = true;
+                    self.apart.insert(side.miner);
+                }
+                MinerWarning::RollsOutsideMask { .. } => drop(self.apart.insert(side.miner)),
+                _ => {}
+            }),
+            Notice::WeightsChanged { weights } => self.weights = weights.to_vec(),
+            _ => {}
+        }
+    }
+
+    /// All has been performed that a step wanted.
+    pub(super) fn after_step(&mut self, now_us: u64, pools: &[PoolSeat], out: &mut Complaints) {
+        self.check_expected(now_us, pools, out);
+        self.check_failover(now_us, out);
+    }
+
+    /// The engine sends whole lines.
+    pub(super) fn sends(&mut self, now_us: u64, conn: Conn, bytes: &[u8], pools: &[PoolSeat], out: &mut Complaints) {
+        for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
+            match conn {
+                Conn::Miner(id) => self.says(now_us, id, &message, pools, out),
+                Conn::Upstream(id) => self.submits(now_us, id, &message, pools, out),
+            }
+        }
+    }
+
+    /// Looks at what must not last: open requests, silence.
+    pub(super) fn audit(&mut self, now_us: u64, out: &mut Complaints) {
+        for side in self.sides.values_mut() {
+            while let Some((at, id)) = side.open.pop_front_if(|(at, _)| now_us > *at + 35_000_000) {
+                out.push(now_us, || format!("I2: request {id} of miner {} of {at} µs is not answered", side.miner));
+            }
+            if side.ready && side.queued == 0 && now_us > side.last_said_us + 46_000_000 {
+                out.push(now_us, || format!("silence: miner {} heard nothing for 46 s", side.miner));
+                side.last_said_us = now_us;
+            }
+        }
+    }
+
+    /// Pools that may get work.
+    pub(super) fn in_use(&self, pool: usize) -> bool {
+        self.weights.get(pool).is_some_and(|w| *w > 0) || self.failover == Some(pool)
+    }
+}
+
+impl Side {
+    fn loses(&mut self, pool: usize) {
+        self.usable.remove(&pool);
+        if self.owner == Some(pool) {
+            self.lost = Some(pool);
+        }
+    }
+
+    /// Bytes wait that it has not read.
+    pub(super) fn clogged(&self) -> bool {
+        self.queued > 0
+    }
+
+    /// Nothing of its own keeps it from this pool.
+    pub(super) fn fits(&self, pool: usize) -> bool {
+        !self.unfit.contains(&pool) && !self.falls_back
+    }
+}

@@ -1,0 +1,176 @@
+//! I1, I2 and I3: each submit is followed from the miner's line to the pool's, or to the reason why it went nowhere.
+
+use dpmp_core::{MinerId, UpstreamId};
+use serde_json::Value;
+
+use super::Model;
+use crate::frame::Complaints;
+use crate::hex;
+use crate::miner::Found;
+use crate::target::Target;
+use crate::world::PoolSeat;
+
+/// What must become of a share in the step that brings it.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    from: MinerId,
+    miner: usize,
+    pool: usize,
+    conn: UpstreamId,
+    /// Parameters of the submit as the pool must get them: job id, extranonce2, ntime, nonce.
+    fields: [String; 4],
+    user: String,
+    /// Its pool would take it.
+    good: bool,
+    forwarded: bool,
+}
+
+impl Model {
+    /// A miner has put a share on its way.
+    pub(in crate::world) fn share_leaves(&mut self, id: MinerId, found: Found) {
+        if let Some(side) = self.sides.get_mut(&id) {
+            side.in_flight.push_back(found);
+        }
+    }
+
+    /// The engine is about to read these bytes of a miner.
+    pub(in crate::world) fn miner_said(&mut self, now_us: u64, id: MinerId, bytes: &[u8], pools: &[PoolSeat]) {
+        self.expected.clear();
+        let Some(side) = self.sides.get_mut(&id) else { return };
+        for line in side.from_miner.push(bytes) {
+            let Ok(message) = serde_json::from_slice::<Value>(&line) else { continue };
+            let Some(method) = message.get("method").and_then(Value::as_str) else { continue };
+            if let Some(request) = message.get("id").filter(|id| !id.is_null()) {
+                side.open.push_back((now_us, request.to_string()));
+            }
+            match method {
+                "mining.subscribe" => side.subscribed = true,
+                "mining.authorize" => side.authorised = true,
+                "mining.submit" => {
+                    let Some(found) = side.in_flight.pop_front() else { continue };
+                    let expected = expect(id, side.miner, &found, pools, &self.ups);
+                    self.expected.extend(expected);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The engine is about to read these bytes of a pool.
+    pub(in crate::world) fn pool_said(&mut self, id: UpstreamId, bytes: &[u8]) {
+        self.expected.clear();
+        let up = self.ups.entry(id).or_default();
+        if let Some(last) = up.difficulties.pop() {
+            up.difficulties = vec![last];
+        }
+        for line in up.from_pool.push(bytes) {
+            let is_difficulty = line.windows(14).any(|w| w == b"set_difficulty");
+            let Some(message) = is_difficulty.then(|| serde_json::from_slice::<Value>(&line).ok()).flatten() else {
+                continue;
+            };
+            up.difficulties.extend(message.pointer("/params/0").and_then(Value::as_f64));
+        }
+    }
+
+    /// Nothing comes in with this step.
+    pub(in crate::world) fn nothing_said(&mut self) {
+        self.expected.clear();
+    }
+
+    /// The engine sends a line to a pool.
+    pub(super) fn submits(
+        &mut self,
+        now_us: u64,
+        id: UpstreamId,
+        message: &Value,
+        pools: &[PoolSeat],
+        out: &mut Complaints,
+    ) {
+        if message.get("method").and_then(Value::as_str) != Some("mining.submit") {
+            return;
+        }
+        // To one that the pool has given up already anything may go.
+        if !pools.iter().any(|seat| seat.pool.knows(id.0)) {
+            return;
+        }
+        let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str).unwrap_or_default();
+        let fields: [String; 4] = std::array::from_fn(|i| text(i + 1).to_owned());
+        let found = self.expected.iter_mut().find(|e| e.conn == id && e.fields == fields && e.user == text(0));
+        match found {
+            Some(expected) if expected.forwarded => {
+                out.push(now_us, || format!("I1: a share of miner {} goes to its pool twice", expected.miner));
+            }
+            Some(expected) => expected.forwarded = true,
+            None => out.push(now_us, || format!("I1: {id:?} is sent a share that no miner made for it: {message}")),
+        }
+    }
+
+    /// I3, at the end of a step.
+    pub(super) fn check_expected(&mut self, now_us: u64, pools: &[PoolSeat], out: &mut Complaints) {
+        for expected in std::mem::take(&mut self.expected) {
+            let gone = !self.sides.contains_key(&expected.from) || self.closing.contains_key(&expected.from);
+            // One that the engine has closed, or knows to be closed, is no longer there.
+            let stands = pools[expected.pool].pool.knows(expected.conn.0) && self.ups.contains_key(&expected.conn);
+            if expected.good && !expected.forwarded && stands && !gone {
+                let Expected { miner, pool, fields, .. } = expected;
+                out.push(now_us, || {
+                    format!("I3: a good share of miner {miner} for pool {pool} is dropped: {fields:?}")
+                });
+            }
+        }
+    }
+
+    /// I2: the engine replies to a miner.
+    pub(super) fn replies(&mut self, now_us: u64, id: MinerId, message: &Value, out: &mut Complaints) {
+        let Some(side) = self.sides.get_mut(&id) else { return };
+        let request = message.get("id").map_or("none".to_owned(), Value::to_string);
+        let at = side.open.iter().position(|(_, open)| *open == request);
+        match at {
+            Some(at) => drop(side.open.remove(at)),
+            None if request == "null" => {}
+            None => out.push(now_us, || {
+                format!("I2: miner {} gets a reply that it has or never asked: {request}", side.miner)
+            }),
+        }
+        // Only the reply to subscribe is a list of three with a text in the middle.
+        if let Some([_, Value::String(extranonce1), _]) =
+            message.get("result").and_then(Value::as_array).map(Vec::as_slice)
+        {
+            side.extranonce1 = hex::decode(extranonce1).unwrap_or_default();
+        }
+    }
+}
+
+fn expect(
+    from: MinerId,
+    miner: usize,
+    found: &Found,
+    pools: &[PoolSeat],
+    ups: &std::collections::BTreeMap<UpstreamId, super::Up>,
+) -> Option<Expected> {
+    let (pool, origin) = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&found.head)?)))?;
+    let conn = UpstreamId(origin.conn);
+    let mut extranonce2 = found.head[found.head.len() - origin.inside..].to_vec();
+    extranonce2.extend(&found.extranonce2);
+    // The hardest of all that may count: what its job was sent at, what holds now, what the proxy knows of.
+    let known = ups.get(&conn).map(|up| up.difficulties.as_slice()).unwrap_or_default();
+    let hardest = known.iter().copied().fold(origin.difficulty.max(origin.difficulty_now), f64::max);
+    let worth =
+        Target::of_difficulty(hardest).meets(&found.hash) || Target::of_nbits(origin.job.nbits).meets(&found.hash);
+    let allowed = found.bits.is_none_or(|bits| bits & !origin.mask.unwrap_or(0) == 0);
+    Some(Expected {
+        from,
+        miner,
+        pool,
+        conn,
+        fields: [
+            origin.job.id.clone(),
+            hex::encode(&extranonce2),
+            format!("{:08x}", found.ntime),
+            format!("{:08x}", found.nonce),
+        ],
+        user: origin.user.to_owned(),
+        good: worth && allowed && extranonce2.len() == origin.extranonce2_bytes,
+        forwarded: false,
+    })
+}

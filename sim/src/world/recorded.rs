@@ -1,0 +1,48 @@
+//! The engine with a recorder around it, for the run that led to a violation.
+
+use dpmp_core::trace::{EndReason, Recorder};
+use dpmp_core::{ActionBuf, Engine, Event, Time};
+
+use super::{Proxy, Trial, World, WorldSpec};
+
+/// A segment is closed when it has grown to this; the last two are kept.
+const SEGMENT_BYTES: u64 = 32 << 20;
+
+struct Recorded {
+    engine: Engine,
+    /// None only while a segment is changed.
+    recorder: Option<Recorder>,
+    number: u64,
+    before: Vec<u8>,
+}
+
+impl Proxy for Recorded {
+    fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf) {
+        if let Some(full) = self.recorder.take_if(|recorder| recorder.writer().full(SEGMENT_BYTES)) {
+            self.before = full.end(EndReason::Full);
+            self.number += 1;
+        }
+        let recorder = self.recorder.get_or_insert_with(|| Recorder::new(&self.engine, self.number, 0));
+        recorder.step(&mut self.engine, now, event, out);
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.engine.poll_timeout().map(|(at, _)| at)
+    }
+}
+
+impl Trial {
+    /// Runs the same world again up to its first violation, or to its end, and gives the recording: what `dpmp replay`
+    /// reads. Of a long run the last 32 to 64 MiB.
+    pub fn record(&self) -> Vec<u8> {
+        let length = self.minutes * 60_000_000;
+        let spec = WorldSpec::random(self.seed, self.miners, Trial::SHARES_PER_MINUTE, length, true);
+        let engine = spec.engine();
+        let recorded = Recorded { engine, recorder: None, number: 1, before: Vec::new() };
+        let mut world = World::around(recorded, spec);
+        world.run_until(self.first.map_or(length, |(_, at)| at));
+        let Recorded { recorder, mut before, .. } = world.into_proxy();
+        before.extend(recorder.map(|recorder| recorder.end(EndReason::Asked)).unwrap_or_default());
+        before
+    }
+}
