@@ -53,6 +53,8 @@ impl Engine {
     ) -> Issue {
         let Some(miner) = self.miners.get_mut(&id) else { return Issue::Done };
         let Some(working) = miner.working else { return Issue::Done };
+        // The first job since a switch, which could not be sent at once, is as clean as the switch itself.
+        let clean = clean || working.job.is_none();
         if miner.queued > CLOGGED {
             // It gets the newest job once it has read what waits.
             miner.working = Some(Working { job: None, ..working });

@@ -302,8 +302,13 @@ impl Engine {
     /// A pool has stood long enough to be trusted, or has kept work without weight for long enough.
     pub(super) fn proven(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
         self.place_group(group, SwitchReason::Return, now, out);
-        if !self.config.in_use(pool) {
-            self.close_retired(group, pool, now, out);
+        if self.config.in_use(pool) {
+            return;
+        }
+        match self.link(group, pool).and_then(|l| l.retired_until).filter(|until| *until > now) {
+            // The timer came for its trust, not for its end.
+            Some(until) => self.timers.set(TimerKind::LinkProven(group, pool), until),
+            None => self.close_retired(group, pool, now, out),
         }
     }
 

@@ -159,17 +159,13 @@ impl Engine {
             self.close_miner(id, CloseReason::SlowReader, now, out);
         } else if bytes > 0 {
             self.timers.ensure(TimerKind::MinerClogged(id), now + CLOGGED_FOR);
-            if bytes > CLOGGED && !miner.paused {
-                miner.paused = true;
-                out.push(Action::PauseReading(conn));
-            }
             if bytes > CLOGGED && miner.say(said::CLOGGED) {
                 out.notice(Notice::MinerClogged { who: miner.who(), queued_bytes: bytes });
             }
         } else {
             self.timers.cancel(TimerKind::MinerClogged(id));
             miner.said &= !said::CLOGGED;
-            if miner.paused && miner.outstanding == 0 {
+            if miner.paused && miner.outstanding <= super::shares::FEW_OUTSTANDING {
                 miner.paused = false;
                 out.push(Action::ResumeReading(conn));
             }

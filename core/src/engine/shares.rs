@@ -25,7 +25,7 @@ use crate::timers::TimerKind;
 /// A miner with this many unanswered submits is not read from until some are answered.
 const MOST_OUTSTANDING: u32 = 512;
 /// And is read from again below this.
-const FEW_OUTSTANDING: u32 = 256;
+pub(super) const FEW_OUTSTANDING: u32 = 256;
 /// An unknown firmware is given another layout after this many failed shares without a good one.
 const MOST_FAILED: u32 = 8;
 /// Most unknown agents that are remembered an address.

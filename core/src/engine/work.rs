@@ -121,7 +121,8 @@ impl Engine {
         let retired = !self.config.in_use(pool);
         if retired && (miner.working_for() != Some(pool) || link.retired_until.is_none_or(|t| self.now >= t))
             || miner.held_off.get(&pool).is_some_and(|why| *why != HeldOff::VersionMask)
-            || miner.held_to.is_some_and(|only| only != pool)
+            // A pool without weight holds nobody.
+            || miner.held_to.is_some_and(|only| only != pool && self.config.in_use(only))
         {
             return None;
         }

@@ -14,8 +14,6 @@
 //!
 //! [`Bench`](bench) is the driver of the first three, and [`rules`] what it holds every message to.
 
-use std::cell::Cell;
-
 mod bench;
 pub mod config;
 pub mod decode;
@@ -38,19 +36,3 @@ pub const BODIES: [(&str, Body); 6] = [
     ("config", config::body),
     ("trace", trace::body),
 ];
-
-thread_local! {
-    static STRICT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a body without regard for the faults that are known and open: the test of such a fault fails until it is mended.
-/// Elsewhere bodies pass over them, so that the fuzzer finds others.
-pub fn strictly(body: Body, data: &[u8]) {
-    STRICT.set(true);
-    body(data);
-    STRICT.set(false);
-}
-
-fn strict() -> bool {
-    STRICT.get()
-}

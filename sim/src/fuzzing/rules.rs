@@ -121,12 +121,6 @@ impl Job {
         })
     }
 
-    /// The same headers can be made of both.
-    fn same_work(&self, other: &Job) -> bool {
-        let of = |job: &Job| (job.prevhash, job.version, job.nbits, job.extranonce1.clone(), job.branches.clone());
-        of(self) == of(other) && self.coinb1 == other.coinb1 && self.coinb2 == other.coinb2
-    }
-
     fn header(&self, extranonce2: &[u8], ntime: u32, nonce: u32, version: u32) -> [u8; 80] {
         let coinbase = coinbase(&self.coinb1, &self.extranonce1, extranonce2, &self.coinb2);
         let root = merkle_root(&coinbase, &self.branches);
@@ -165,8 +159,6 @@ pub(super) struct PoolSeen {
     masks: BTreeSet<u32>,
     jobs: BTreeMap<String, Vec<Job>>,
     shares: BTreeSet<(String, [u8; 80])>,
-    /// It sent the same work a second time.
-    repeats: bool,
 }
 
 /// Everything that was seen.
@@ -361,7 +353,6 @@ impl PoolSeen {
         match line.method().as_deref() {
             Some("mining.notify") => {
                 if let Some(job) = Job::read(&line.params(), &self.extranonce1, self.extranonce2_bytes, 0) {
-                    self.repeats |= self.jobs.values().flatten().any(|old| old.same_work(&job));
                     self.jobs.entry(job.id.clone()).or_default().push(job);
                 }
             }
@@ -448,8 +439,7 @@ impl PoolSeen {
         });
         let header = headers.find(|header| hashed.contains(header));
         let header = header.unwrap_or_else(|| panic!("a header that no miner hashed: {text}"));
-        // Open (`repeated-job`): a job that the pool sends a second time unchanged is taken for another one.
         let first = self.shares.insert((fields[1].clone(), header));
-        assert!(first || self.repeats && !super::strict(), "the same share twice: {text}");
+        assert!(first, "the same share twice: {text}");
     }
 }
