@@ -140,6 +140,20 @@ impl PoolJob {
         self.seen.remove(share);
     }
 
+    /// All that goes into a header is the same.
+    fn same_work(&self, notify: &Notify, context: &JobContext<'_>) -> bool {
+        self.upstream == context.upstream
+            && self.ntime == notify.ntime
+            && self.prevhash == notify.prevhash
+            && self.coinb1 == notify.coinb1
+            && self.coinb2 == notify.coinb2
+            && self.branches == notify.branches
+            && self.version == notify.version
+            && self.nbits == notify.nbits
+            && self.extranonce1 == context.extranonce1
+            && self.extranonce2_bytes == context.extranonce2_bytes
+    }
+
     /// Bytes of the whole coinbase.
     pub(crate) fn coinbase_bytes(&self) -> usize {
         self.coinb1.len() + self.extranonce1.len() + usize::from(self.extranonce2_bytes) + self.coinb2.len()
@@ -158,7 +172,8 @@ pub(crate) struct JobContext<'a> {
 }
 
 impl Jobs {
-    /// Keeps a pool's new job, and drops `replaced`, the upstream's last one, if no miner was told it.
+    /// Keeps a pool's new job, and drops `replaced`, the upstream's last one, if no miner was told it. A job that the pool
+    /// sends a second time is the same one still: its pads go on, and its shares are remembered.
     pub(crate) fn add(
         &mut self,
         notify: Notify,
@@ -166,6 +181,21 @@ impl Jobs {
         replaced: Option<PoolJobKey>,
         now: Time,
     ) -> PoolJobKey {
+        let twin = self.pool_jobs.iter().rev().find(|(_, job)| job.same_work(&notify, context)).map(|(key, _)| *key);
+        let (mut issues, mut last_ntime) = (0, notify.ntime);
+        if let Some((key, job)) = twin.and_then(|key| Some((key, self.pool_jobs.get_mut(&key)?))) {
+            if *job.id == *notify.job {
+                job.difficulty = context.difficulty;
+                job.clean = notify.clean;
+                job.seq = context.seq;
+                if let Some(old) = replaced.filter(|old| *old != key) {
+                    self.drop_unreferenced(old);
+                }
+                return key;
+            }
+            // The same work under another id: new to the pool, but its miners have hashed these headers.
+            (issues, last_ntime) = (job.issues, job.last_ntime);
+        }
         self.last_key += 1;
         let key = PoolJobKey(self.last_key);
         self.pool_jobs.insert(
@@ -188,8 +218,8 @@ impl Jobs {
                 seq: context.seq,
                 clean: notify.clean,
                 network: Target::from_compact(notify.nbits),
-                issues: 0,
-                last_ntime: notify.ntime,
+                issues,
+                last_ntime,
                 references: 0,
                 seen: BTreeSet::new(),
             },
@@ -354,7 +384,7 @@ mod tests {
         let mut jobs = Jobs::default();
         for i in 0..20u64 {
             let now = Time::ZERO + Span::mins(10 * i);
-            let key = jobs.add(notify(), &context(), None, now);
+            let key = jobs.add(Notify { ntime: i as u32, ..notify() }, &context(), None, now);
             let id = jobs.next_id();
             let issued =
                 IssuedJob { key, prefix: vec![], extranonce2_bytes: 4, told: Difficulty::ONE, mask: 0, issued: now };
@@ -385,6 +415,23 @@ mod tests {
             let issue = job.next_issue(1, Time::ZERO + Span::millis(i));
             assert!(seen.insert((issue.pad as u8, issue.ntime)), "{issue:?}");
         }
+    }
+
+    #[test]
+    fn a_job_sent_twice_is_one_job() {
+        let mut jobs = Jobs::default();
+        let key = jobs.add(notify(), &context(), None, Time::ZERO);
+        assert_eq!(jobs.pool_job_mut(key).unwrap().next_issue(4, Time::ZERO).pad, 0);
+        let again = jobs.add(notify(), &context(), Some(key), Time::ZERO);
+        assert_eq!(again, key);
+        assert_eq!(jobs.pool_job_mut(again).unwrap().next_issue(4, Time::ZERO).pad, 1);
+        let renamed = jobs.add(Notify { job: "8".to_string(), ..notify() }, &context(), Some(key), Time::ZERO);
+        assert_ne!(renamed, key);
+        assert_eq!(
+            jobs.pool_job_mut(renamed).unwrap().next_issue(4, Time::ZERO).pad,
+            2,
+            "the headers were hashed before"
+        );
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! it gets against what its firmware bears. They share no parsing, extranonce, hex or hashing code with the engine.
 //!
 //! Two runners drive them: [`world`] on virtual time around the engine, everything following from one seed, and
-//! [`live`] on real sockets and real time, for `dpmp demo` and tests of the driver.
+//! [`live`] on real sockets and real time, for `dpmp demo` and tests of the driver. [`fuzzing`] holds the engine to its
+//! rules whatever bytes come.
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod fuzzing;
 pub mod header;
 pub mod hex;
 pub mod live;

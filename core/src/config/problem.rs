@@ -82,6 +82,9 @@ pub(super) struct Report {
 impl Report {
     /// Takes a problem; its path is cut and cleaned, as keys can be any text.
     pub(super) fn push(&mut self, mut problem: Problem) {
+        if problem.value.contains(char::is_control) {
+            problem.value = problem.value.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        }
         if problem.path.len() > 120 || problem.path.contains(char::is_control) {
             let clean = problem.path.chars().take(120);
             problem.path = clean.map(|c| if c.is_control() { '?' } else { c }).collect();

@@ -219,6 +219,9 @@ impl Engine {
                 None => break,
                 Some(Stage::AwaitingPool { held, .. } | Stage::AwaitingProbes { held }) => {
                     held.extend_from_slice(input);
+                    if held.len() > LONGEST_LINE {
+                        self.close_miner(id, CloseReason::LineTooLong, now, out);
+                    }
                     break;
                 }
                 Some(_) => {}
