@@ -71,18 +71,18 @@ fn divide(wide: [u64; 7], by: u64) -> [u64; 7] {
 
 /// `wide` shifted to the left by `shift` bits (right if negative), the highest target where it no longer fits.
 fn shift_to_target(wide: [u64; 7], shift: i32) -> Target {
-    let bit = |n: i32| (0..448).contains(&n) && wide[(n / 64) as usize] >> (n % 64) & 1 == 1;
-    // A bit that would land at 256 or above means that every hash meets the target.
-    if (256 - shift..448).any(bit) {
+    let (limbs, bits) = (shift.div_euclid(64), shift.rem_euclid(64) as u32);
+    let limb = |i: i32| usize::try_from(i).ok().and_then(|i| wide.get(i)).copied().unwrap_or(0);
+    // Limb `i` of the outcome: the low bits of one limb above the high bits of the one below it.
+    let shifted = |i: i32| match bits {
+        0 => limb(i - limbs),
+        _ => limb(i - limbs) << bits | limb(i - limbs - 1) >> (64 - bits),
+    };
+    // Anything at bit 256 or above means that every hash meets the target.
+    if (4..8 + limbs.max(0)).any(|i| shifted(i) != 0) {
         return Target([u64::MAX; 4]);
     }
-    let mut out = [0; 4];
-    for n in 0..256 {
-        if bit(n - shift) {
-            out[(n / 64) as usize] |= 1 << (n % 64);
-        }
-    }
-    Target(out)
+    Target(std::array::from_fn(|i| shifted(i as i32)))
 }
 
 fn words(hash: &[u8; 32]) -> [u64; 4] {

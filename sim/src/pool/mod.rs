@@ -113,6 +113,8 @@ pub struct SimPool {
     outage: Option<(OutageMode, u64)>,
     next_job_us: u64,
     next_vardiff_us: u64,
+    /// What vardiff found for each user.
+    suits: BTreeMap<String, String>,
     stats: PoolSnapshot,
 }
 
@@ -133,6 +135,7 @@ impl SimPool {
             script: script.into(),
             outage: None,
             next_job_us: 0,
+            suits: BTreeMap::new(),
             next_vardiff_us: spec.vardiff.map_or(u64::MAX, |v| v.every_us),
             stats: PoolSnapshot { name: spec.name.clone(), ..PoolSnapshot::default() },
             spec,

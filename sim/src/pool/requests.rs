@@ -141,7 +141,13 @@ impl SimPool {
             let error = wire::error(self.spec.reject, 24, words);
             return self.reply(request, error.0, &error.1, out);
         }
+        let suits = self.suits.get(&user).cloned();
         state.user = Some(user);
+        if let Some(text) = suits {
+            // A user who comes again goes on where he was.
+            self.tell_difficulty(conn, &text, out);
+        }
+        let Some(state) = self.conns.get_mut(&conn) else { return };
         let (subscribed, difficulty) = (state.subscribed, state.difficulty.clone());
         self.stats.authorised += 1;
         if subscribed && self.spec.login == LoginOrder::BeforeAuthorizeReply {

@@ -25,6 +25,9 @@ impl SimPool {
             let new = (old * factor).clamp(vardiff.least, vardiff.most);
             if new != old {
                 let text = written(new);
+                if let Some(user) = &state.user {
+                    self.suits.insert(user.clone(), text.clone());
+                }
                 self.tell_difficulty(conn, &text, out);
                 changed = true;
             }

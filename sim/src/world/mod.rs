@@ -298,7 +298,8 @@ impl<P: Proxy> World<P> {
                 None => missing.push(format!("{who}: no job of a pool")),
                 Some(pool) => {
                     let outage = self.pools[pool].pool.snapshot().outage;
-                    if !self.model.in_use(pool) {
+                    // One that goes on only with a mask may have no other pool than one that has lost its weight.
+                    if !self.model.in_use(pool) && miner.mask_refusals == 0 {
                         missing.push(format!("{who}: works for pool {pool}, which is not in use"));
                     }
                     if outage.is_some() || self.pools[pool].held_until > self.now_us {

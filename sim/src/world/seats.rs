@@ -10,7 +10,7 @@ use crate::miner::{MinerOut, SimMiner};
 use crate::pool::{PoolOut, ShareRecord, SimPool};
 
 /// Between two shares of a miner.
-const SHORTEST_WAIT_US: f64 = 150_000.0;
+const SHORTEST_WAIT_US: f64 = 400_000.0;
 
 impl<P: Proxy> World<P> {
     pub(super) fn plan_pool(&mut self, pool: usize) {

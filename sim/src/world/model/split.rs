@@ -62,7 +62,7 @@ mod tests {
         let rule = Rule { weight: 0.25, dwell: 20.0 };
         let run = |dwell: f64| {
             let mut split = Split::default();
-            for _ in 0..20 {
+            for _ in 0..5 {
                 split.worked(&rule, Some(1), dwell, &[1.0, 1.0]);
                 split.worked(&rule, Some(0), dwell * 3.0, &[1.0, 1.0]);
             }
