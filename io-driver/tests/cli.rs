@@ -40,7 +40,9 @@ fn without_a_config_it_names_the_demo() {
 
 #[test]
 fn bad_usage_is_two() {
-    for arguments in [&["--listen", "3351"][..], &["simulate"], &["--nonsense"], &["demo", "--seconds", "x"]] {
+    for arguments in
+        [&["--listen", "3351"][..], &["simulate", "--seed", "x"], &["--nonsense"], &["demo", "--seconds", "x"]]
+    {
         let output = dpmp().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", words(&output));
     }

@@ -147,7 +147,7 @@ fn a_slow_reader_is_sent_no_jobs_and_is_closed_in_the_end() {
     rig.upstreams.insert(A, mine[0]);
     queue(&mut rig, 1, 20_000);
     assert!(rig.notices.iter().any(|n| matches!(n, Notice::MinerClogged { .. })));
-    assert!(rig.log.ends_with("miner 1 pause reading\n"));
+    assert!(!rig.log.contains("miner 1 pause reading"), "its shares are still heard");
     for n in 2..50 {
         rig.pool(A, &notify(&n.to_string(), true));
     }
@@ -158,7 +158,6 @@ fn a_slow_reader_is_sent_no_jobs_and_is_closed_in_the_end() {
     assert_eq!(got.iter().filter(|l| l.contains("mining.notify")).count(), 1);
     assert!(got.last().unwrap().contains("3439"), "job 49: {got:?}");
     assert!(rig.seen(1).job().clean);
-    assert!(rig.log.contains("miner 1 resume reading"));
     queue(&mut rig, 1, 100);
     rig.wait(Span::millis(29_999));
     assert!(rig.stays(1));

@@ -265,7 +265,7 @@ fn every_planted_mistake_is_found() {
 fn forgotten_timers_are_found() {
     let forgets = |spec: &WorldSpec| Planted { forgets_timers: true, ..Planted::new(spec.engine(), nothing) };
     assert!(check("timers are forgotten: silence", "silence", 16, forgets));
-    assert!(check("timers are forgotten: answers", "I2: request", 16, forgets));
+    assert!(check("timers are forgotten: answers", "I2: request", 60, forgets));
 }
 
 #[test]

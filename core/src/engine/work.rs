@@ -66,6 +66,9 @@ impl Engine {
             Some((pool, upstream)) => {
                 if working.is_none_or(|w| w.upstream != upstream) {
                     self.switch(id, pool, upstream, why, now, out);
+                } else if working.is_some_and(|w| w.job.is_none()) {
+                    // Its first job could not be sent as it was; now there is no other choice.
+                    self.issue(id, true, JobReason::Switch, now, out);
                 }
             }
             None => self.idle(id, now, out),
