@@ -12,7 +12,7 @@
 //! | [`trace`] | a recording, or damage to one | no panic, and damage costs only its segment |
 //! | [`config`] | a config, or changes to the shipped one | no panic, problems that can be mended, valid configs |
 //!
-//! [`Bench`](bench) is the driver of the first three, and [`rules`] what it holds every message to.
+//! `bench` is the driver of the first three, and `rules` what it holds every message to.
 
 mod bench;
 pub mod config;
