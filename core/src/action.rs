@@ -35,6 +35,12 @@ pub enum Action {
     ResumeReading(Conn),
     /// Write what is queued as far as the socket takes it at once, then close. No event follows; the id is dead.
     Close(Conn),
+    /// Get this page by http or https within 15 s and without following redirects, and answer with
+    /// [`Event::OracleAnswer`](crate::Event::OracleAnswer).
+    FetchOracle {
+        /// The whole address.
+        url: Arc<str>,
+    },
     /// A fact, for logs, metrics and screens.
     Notice(Notice),
     /// [`Command::Drain`](crate::Command::Drain) is done: no connection is left, the driver may end.

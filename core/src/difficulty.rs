@@ -9,6 +9,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Span;
+
 /// Most decimal places kept: 10^-38 is far below any difficulty in use.
 const MAX_PLACES: u8 = 38;
 
@@ -147,6 +149,34 @@ impl Difficulty {
             rest = wide % u128::from(self.mantissa);
         }
         if n[4..].iter().any(|limb| *limb != 0) { Target::MAX } else { Target([n[0], n[1], n[2], n[3]]) }
+    }
+
+    /// A round difficulty of nearly this work: three digits, from 1 on a whole number that is not above it. The smallest
+    /// difficulty for no work at all.
+    pub(crate) fn near(work: Work) -> Difficulty {
+        let whole = u64::try_from(work.0 >> 48).unwrap_or(u64::MAX);
+        if whole > 0 {
+            let mut unit = 1u64;
+            while whole / unit >= 1000 {
+                unit *= 10;
+            }
+            return Difficulty { mantissa: whole / unit * unit, places: 0 };
+        }
+        // Below 1 there are at most 48 bits, and 10^18 has 60.
+        let digits = |places: u32| (work.0 * 10u128.pow(places) + (1 << 47)) >> 48;
+        let places = (3..18).find(|places| digits(*places) >= 100).unwrap_or(18);
+        Difficulty { mantissa: (digits(places) as u64).max(1), places: places as u8 }.stripped()
+    }
+
+    /// The hashes a second that find a share of this difficulty once in `spacing`.
+    pub(crate) fn hashes(self, spacing: Span) -> u64 {
+        let hashes = (self.work().0 >> 16).saturating_mul(1_000_000) / u128::from(spacing.0.max(1));
+        u64::try_from(hashes).unwrap_or(u64::MAX)
+    }
+
+    /// The difficulty of which so many hashes a second find a share once in `spacing`, nearly.
+    pub(crate) fn of_hashes(rate: u64, spacing: Span) -> Difficulty {
+        Difficulty::near(Work((u128::from(rate) * u128::from(spacing.0) / 1_000_000) << 16))
     }
 
     /// This difficulty as work.
@@ -319,6 +349,12 @@ impl Work {
         Work(self.0.saturating_add(other.0))
     }
 
+    /// The work nearest below a difficulty that was worked out in floating point, as that of a hash.
+    pub fn nearest(difficulty: f64) -> Work {
+        // Times a power of 2 is exact, and the cast saturates.
+        Work((difficulty * 281_474_976_710_656.0) as u128)
+    }
+
     /// The sum of difficulty, for display and metrics.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 281_474_976_710_656.0
@@ -381,6 +417,23 @@ mod tests {
         assert_eq!(d("0.5").rounded_up(), d("0.5"));
         assert_eq!(d("7").rounded_up(), d("7"));
         assert_eq!(d("29999.9999999999").rounded_down(), d("29999"));
+    }
+
+    #[test]
+    fn near_is_round() {
+        for (exact, round) in [
+            ("1", "1"),
+            ("1393.7", "1390"),
+            ("999.9", "999"),
+            ("0.0000582", "0.0000582"),
+            ("0.00005826", "0.0000583"),
+            ("0.9999", "1"),
+            ("0.5", "0.5"),
+            ("18446744073709551615", "18400000000000000000"),
+        ] {
+            assert_eq!(Difficulty::near(d(exact).work()), d(round), "{exact}");
+        }
+        assert!(Difficulty::near(Work(0)) < d("1e-17"));
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub enum Event<'a> {
     },
     /// The operator wants something.
     Command(Command),
+    /// What came of [`Action::FetchOracle`](crate::Action::FetchOracle): the body of the answer, at most 64 KiB, or in
+    /// words why there is none.
+    #[serde(borrow)]
+    OracleAnswer(Result<&'a [u8], &'a str>),
 }
 
 /// What an operator can ask for while the proxy runs.
@@ -73,6 +77,8 @@ pub enum Command {
     SetWeights(Vec<u32>),
     /// A new config, parsed and valid. Miners stay connected; pools whose address or user changed reconnect.
     SetConfig(Box<Config>),
+    /// The weights follow the chains' hash rates from now on, or the operator.
+    SetAutoBalance(bool),
     /// Stop: answer what can be answered, close everything, then [`Action::Drained`](crate::Action::Drained).
     Drain,
 }

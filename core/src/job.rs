@@ -49,6 +49,8 @@ pub(crate) struct PoolJob {
     issues: u64,
     /// The ntime of the last issue.
     last_ntime: u32,
+    /// The pool has accepted a share of it.
+    pub(crate) accepted: bool,
     /// Issued jobs that lead here.
     references: u32,
     /// Shares seen, in the pool's terms.
@@ -74,6 +76,8 @@ pub(crate) struct IssuedJob {
     pub(crate) extranonce2_bytes: u8,
     /// The difficulty that the miner was told for it.
     pub(crate) told: Difficulty,
+    /// What was told before, if it was easier and the change came with this job: some firmwares apply it a job late.
+    pub(crate) easiest: Difficulty,
     /// The version bits that the miner replaces in this job: what it was told, or rolls anyway.
     pub(crate) mask: u32,
     pub(crate) issued: Time,
@@ -135,15 +139,36 @@ impl PoolJob {
         self.seen.insert(share)
     }
 
+    /// All shares of it are remembered: what is not among them was not sent.
+    pub(crate) fn remembers_all(&self) -> bool {
+        self.seen.len() < MOST_SEEN
+    }
+
     /// Forgets a share that never reached the pool.
     pub(crate) fn forget(&mut self, share: &ShareKey) {
         self.seen.remove(share);
     }
 
-    /// All that goes into a header is the same.
+    /// A header of this job, with the same extranonce2, is one of the other's too, whatever their ids and connections.
+    pub(crate) fn same_headers(&self, other: &PoolJob) -> bool {
+        self.prevhash == other.prevhash
+            && self.coinb1 == other.coinb1
+            && self.coinb2 == other.coinb2
+            && self.branches == other.branches
+            && self.nbits == other.nbits
+            && self.extranonce1 == other.extranonce1
+            && self.extranonce2_bytes == other.extranonce2_bytes
+    }
+
+    /// The whole coinbase of a share with this extranonce2.
+    pub(crate) fn coinbase(&self, extranonce2: &[u8]) -> Vec<u8> {
+        [&self.coinb1[..], &self.extranonce1, extranonce2, &self.coinb2].concat()
+    }
+
+    /// All that goes into a header is the same. The connection need not be: pools without an extranonce1 of their own give
+    /// the same work again on the next one.
     fn same_work(&self, notify: &Notify, context: &JobContext<'_>) -> bool {
-        self.upstream == context.upstream
-            && self.ntime == notify.ntime
+        self.ntime == notify.ntime
             && self.prevhash == notify.prevhash
             && self.coinb1 == notify.coinb1
             && self.coinb2 == notify.coinb2
@@ -184,7 +209,7 @@ impl Jobs {
         let twin = self.pool_jobs.iter().rev().find(|(_, job)| job.same_work(&notify, context)).map(|(key, _)| *key);
         let (mut issues, mut last_ntime) = (0, notify.ntime);
         if let Some((key, job)) = twin.and_then(|key| Some((key, self.pool_jobs.get_mut(&key)?))) {
-            if *job.id == *notify.job {
+            if *job.id == *notify.job && job.upstream == context.upstream {
                 job.difficulty = context.difficulty;
                 job.clean = notify.clean;
                 job.seq = context.seq;
@@ -193,7 +218,8 @@ impl Jobs {
                 }
                 return key;
             }
-            // The same work under another id: new to the pool, but its miners have hashed these headers.
+            // The same work under another id, or on another connection: new to the pool, but its miners have hashed these
+            // headers.
             (issues, last_ntime) = (job.issues, job.last_ntime);
         }
         self.last_key += 1;
@@ -220,6 +246,7 @@ impl Jobs {
                 network: Target::from_compact(notify.nbits),
                 issues,
                 last_ntime,
+                accepted: false,
                 references: 0,
                 seen: BTreeSet::new(),
             },
@@ -276,6 +303,11 @@ impl Jobs {
                 self.pool_jobs.remove(&key);
             }
         }
+    }
+
+    /// All pools' jobs that are known.
+    pub(crate) fn pool_jobs(&self) -> impl Iterator<Item = (PoolJobKey, &PoolJob)> {
+        self.pool_jobs.iter().map(|(key, job)| (*key, job))
     }
 
     /// What the miner was told under this id.
@@ -370,6 +402,7 @@ mod tests {
                 prefix: vec![],
                 extranonce2_bytes: 4,
                 told: Difficulty::ONE,
+                easiest: Difficulty::ONE,
                 mask: 0,
                 issued: Time(i),
             };
@@ -386,8 +419,15 @@ mod tests {
             let now = Time::ZERO + Span::mins(10 * i);
             let key = jobs.add(Notify { ntime: i as u32, ..notify() }, &context(), None, now);
             let id = jobs.next_id();
-            let issued =
-                IssuedJob { key, prefix: vec![], extranonce2_bytes: 4, told: Difficulty::ONE, mask: 0, issued: now };
+            let issued = IssuedJob {
+                key,
+                prefix: vec![],
+                extranonce2_bytes: 4,
+                told: Difficulty::ONE,
+                easiest: Difficulty::ONE,
+                mask: 0,
+                issued: now,
+            };
             jobs.issue(id, issued, |_| false);
         }
         assert_eq!(jobs.issued.len(), ALWAYS_KEPT);
@@ -432,6 +472,17 @@ mod tests {
             2,
             "the headers were hashed before"
         );
+    }
+
+    #[test]
+    fn the_same_work_on_the_next_connection_is_not_handed_out_again() {
+        let mut jobs = Jobs::default();
+        let key = jobs.add(notify(), &context(), None, Time::ZERO);
+        assert_eq!(jobs.pool_job_mut(key).unwrap().next_issue(4, Time::ZERO).pad, 0);
+        let next = JobContext { upstream: UpstreamId(2), ..context() };
+        let again = jobs.add(notify(), &next, None, Time::ZERO);
+        assert_ne!(again, key);
+        assert_eq!(jobs.pool_job_mut(again).unwrap().next_issue(4, Time::ZERO).pad, 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod action;
+pub mod chain;
 pub mod close;
 pub mod config;
 pub mod difficulty;
@@ -22,28 +23,34 @@ mod engine;
 pub mod event;
 pub mod extranonce;
 pub mod ids;
+pub mod ledger;
 pub mod notice;
+pub mod oracle;
 pub mod time;
 
 pub use action::{Action, ActionBuf};
 pub use close::CloseReason;
 pub use config::Config;
 pub use difficulty::{Difficulty, Target, Work};
-pub use engine::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
+pub use engine::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError, WorkerMemory};
 pub use event::{Command, Event};
 pub use ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
 pub use notice::{Notice, Verdict};
+pub use rate::{Estimate, HashRate};
 pub use time::{Span, Time};
 pub use timers::TimerKind;
+mod acceptance;
 #[cfg(test)]
 mod captures;
 mod frame;
 mod job;
 mod miner;
 mod pool;
+pub mod rate;
 mod rng;
 mod schedule;
 pub mod share;
 mod stratum;
 pub mod timers;
 pub mod trace;
+mod vardiff;

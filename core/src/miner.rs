@@ -7,15 +7,17 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::difficulty::{Difficulty, Work};
+use crate::difficulty::Difficulty;
 use crate::extranonce::{Firmware, Sizes};
 use crate::frame::Framer;
 use crate::ids::{GroupId, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::PoolJobKey;
 use crate::notice::{HeldOff, Who};
-use crate::schedule::Cycle;
+use crate::rate::{Estimate, Rate};
+use crate::schedule::{Cycle, Plan};
 use crate::stratum::wire::RequestId;
-use crate::time::{Span, Time};
+use crate::time::Time;
+use crate::vardiff::Vardiff;
 
 /// How far a miner has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +95,15 @@ pub(crate) struct Miner {
     pub(crate) suggested: Option<Difficulty>,
     pub(crate) told: Option<Difficulty>,
     pub(crate) working: Option<Working>,
+    /// Where in its plan it is; none before its first job.
     pub(crate) cycle: Option<Cycle>,
+    /// Where it was when it left, until it gets its first job.
+    pub(crate) returning: Option<Cycle>,
+    /// The plan of this miner alone: it is held on one pool, or the fleet is divided by whole miners. None: it divides its
+    /// work by the common plan.
+    pub(crate) own_plan: Option<Plan>,
+    /// It makes up what whole miners leave.
+    pub(crate) swings: bool,
     /// When a job or a difficulty was last sent.
     pub(crate) last_told: Time,
     /// Submits that wait for a pool.
@@ -110,6 +120,7 @@ pub(crate) struct Miner {
     /// Things that were said once.
     pub(crate) said: u32,
     pub(crate) rate: Rate,
+    pub(crate) vardiff: Vardiff,
 }
 
 /// Things that are said once a session, as bits of [`Miner::said`].
@@ -120,6 +131,7 @@ pub(crate) mod said {
     pub(crate) const IDLE: u32 = 8;
     pub(crate) const CLOGGED: u32 = 16;
     pub(crate) const LAYOUT: u32 = 32;
+    pub(crate) const PIN: u32 = 64;
 }
 
 impl Miner {
@@ -145,6 +157,9 @@ impl Miner {
             told: None,
             working: None,
             cycle: None,
+            returning: None,
+            own_plan: None,
+            swings: false,
             last_told: now,
             outstanding: 0,
             paused: false,
@@ -155,6 +170,7 @@ impl Miner {
             any_passed: false,
             said: 0,
             rate: Rate::default(),
+            vardiff: Vardiff::default(),
         }
     }
 
@@ -175,6 +191,11 @@ impl Miner {
         self.working.map(|w| w.pool)
     }
 
+    /// How fast it hashes, as far as known.
+    pub(crate) fn hash_rate(&self, now: Time) -> Option<Estimate> {
+        self.rate.estimate(now, self.told)
+    }
+
     /// True the first time for each thing.
     pub(crate) fn say(&mut self, what: u32) -> bool {
         let first = self.said & what == 0;
@@ -190,67 +211,5 @@ impl Miner {
     /// A switch to another pool costs this miner its connection.
     pub(crate) fn must_reconnect(&self) -> bool {
         matches!(self.layout, Layout::Own { .. }) && !self.extranonce_subscribed
-    }
-}
-
-/// Hash rate from the work of accepted shares, over two halves of a sliding window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Rate {
-    since: Option<Time>,
-    current: Work,
-    before: Option<Work>,
-}
-
-/// Half of the window.
-const HALF: Span = Span::mins(5);
-
-impl Rate {
-    pub(crate) fn add(&mut self, now: Time, work: Work) {
-        self.roll(now);
-        self.current = self.current.plus(work);
-    }
-
-    fn roll(&mut self, now: Time) {
-        let since = *self.since.get_or_insert(now);
-        let passed = now.since(since);
-        if passed >= HALF.times(2) {
-            self.before = Some(Work(0));
-        } else if passed >= HALF {
-            self.before = Some(self.current);
-        } else {
-            return;
-        }
-        self.current = Work(0);
-        self.since = Some(Time(now.0 - passed.0 % HALF.0));
-    }
-
-    /// Work a second in units of 2^-48 difficulty; 0 while nothing is known.
-    pub(crate) fn per_second(&self, now: Time) -> u64 {
-        let Some(since) = self.since else { return 0 };
-        let window = now.since(since).0 + self.before.map_or(0, |_| HALF.0);
-        let work = self.current.0.saturating_add(self.before.map_or(0, |w| w.0));
-        let micros = u128::from(window.max(30_000_000));
-        u64::try_from(work.saturating_mul(1_000_000) / micros).unwrap_or(u64::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rate_follows_the_work() {
-        let mut rate = Rate::default();
-        assert_eq!(rate.per_second(Time::ZERO), 0);
-        let mut now = Time::ZERO;
-        for _ in 0..600 {
-            now += Span::secs(2);
-            rate.add(now, Difficulty::ONE.work());
-        }
-        let per_second = Work(u128::from(rate.per_second(now))).as_f64();
-        assert!((0.48..0.52).contains(&per_second), "{per_second}");
-        now += Span::mins(20);
-        rate.add(now, Work(0));
-        assert_eq!(rate.per_second(now), 0);
     }
 }

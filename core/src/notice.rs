@@ -5,15 +5,21 @@
 //! count of jobs of that upstream, `clean` the clean_jobs flag that was sent, `text`/`error`/`what` words for people.
 #![expect(missing_docs, reason = "the fields that recur are told above, the others at their variant")]
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chain::payout::Payout;
 use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
 use crate::extranonce::Profile;
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
+use crate::oracle::{Doubt, OracleStatus};
 use crate::time::Span;
 
 /// Which miner a fact is about.
@@ -59,18 +65,24 @@ pub enum Notice {
     // --- shares ---
     /// A share came in, before any verdict.
     ShareSubmitted { who: Who },
-    /// A share's end. `assigned`: the difficulty it was judged by; `achieved`: the true difficulty of its hash, 0 where
-    /// shares cannot be checked; `response`: from forwarding to the pool's answer, none for a local verdict.
+    /// A share's end. `fault`: whose doing it is that it did not count; none where it did. `assigned`: the difficulty
+    /// that it was judged by, what the pool pays for it; `worked`: what it tells of the miner's hash rate, the difficulty
+    /// that the miner was told (a miner told less than its pool asks for shows its work by all its good shares, and each
+    /// counts this much, forwarded or not); none where it tells nothing. `achieved`: the true difficulty of its hash, 0
+    /// where shares cannot be checked; `response`: from forwarding to the pool's answer, none for a local verdict.
     ShareResult {
         who: Who,
         pool: Option<PoolId>,
         verdict: Verdict,
+        fault: Option<Fault>,
         assigned: Option<Difficulty>,
+        worked: Option<Difficulty>,
         achieved: f64,
         response: Option<Span>,
     },
-    /// A share whose hash meets the network's target is on its way to the pool.
-    BlockCandidate { who: Who, pool: PoolId, hash: [u8; 32], achieved: f64 },
+    /// A share's hash meets the network's target. Comes after the submit to the pool, if there is a connection that can
+    /// take it, and before any answer to the miner: who wants it on disk by then writes it at once.
+    BlockCandidate { who: Who, pool: PoolId, hash: [u8; 32], achieved: f64, block: Box<Block> },
 
     // --- pools ---
     /// A connection is being opened. `who` is none for a probe.
@@ -116,6 +128,9 @@ pub enum Notice {
     PoolDifficulty { who: Option<Who>, pool: PoolId, difficulty: Difficulty },
     /// It sent a job.
     PoolJob { who: Option<Who>, pool: PoolId, pool_job: Arc<str>, seq: u64, clean: bool },
+    /// Its jobs tell something new of the chain: another height, another difficulty of the network, another kind of payout.
+    /// Amounts are those of the job that told it. `height` is none where the coinbase holds none.
+    PoolChain { pool: PoolId, height: Option<u32>, nbits: u32, network_difficulty: f64, payout: Payout },
     /// It changed the extranonce of its connection.
     PoolExtranonce { who: Option<Who>, pool: PoolId, extranonce1_bytes: u8, extranonce2_bytes: u8 },
     /// It wants this shown to the user.
@@ -130,8 +145,35 @@ pub enum Notice {
     LinesReceived { conn: Conn, pool: Option<PoolId>, lines: u32 },
     /// New shares of work are in force, parts per million.
     WeightsChanged { weights: Arc<[u32]> },
+    /// How long a miner stays with a pool: said at the start and when it changes. `dwell`: on the pool with the smaller
+    /// weight (with more than two pools: a slice), and `why` it is that.
+    DwellsInForce { min_switch: Span, slice: Span, dwell: Span, why: DwellReason },
+    /// A worker's pin is not obeyed: it works like the others.
+    PinIgnored { worker: Arc<str>, pool: PoolId, why: PinTrouble },
+    /// More hash power is held on `pool` (by pins, or because it can go nowhere else) than its weight: `held` of all, in
+    /// parts per million. `nearest`: the split that results, the nearest that can be had. Said again when that changes.
+    WeightsUnmet { pool: PoolId, held: u32, weights: Arc<[u32]>, nearest: Arc<[u32]> },
+    /// They can be had again.
+    WeightsMet,
+    /// Those who divide their work do so by these parts per million from now on, as others are held on one pool.
+    Rebalanced { weights: Arc<[u32]> },
     /// A command was refused.
     CommandRefused { why: Arc<str> },
+    /// A chain has a new height, by a pool's job. `timed`: the block was found just now.
+    ChainHeight { chain: Arc<str>, pool: PoolId, height: u32, timed: bool },
+    /// A pool is not believed about its chain any more; none: it is again.
+    ChainDoubt { chain: Arc<str>, pool: PoolId, doubt: Option<Doubt> },
+    /// What was known of a chain does not hold: it is measured anew.
+    ChainRestarted { chain: Arc<str>, pool: PoolId },
+    /// The automatic balance asks its server.
+    OracleAsked { url: Arc<str> },
+    /// The server gave no numbers.
+    OracleFailed { why: Arc<str>, failures: u32 },
+    /// Where the automatic balance stands, whenever that may have changed. `changed`: its state is of another kind than it
+    /// was, or another source or hand is at work.
+    OracleStatus { status: Arc<OracleStatus>, changed: bool },
+    /// The automatic balance is going to change the weights. [`Notice::WeightsChanged`] follows.
+    OracleDecided { from: Arc<[u32]>, to: Arc<[u32]>, reason: Arc<str> },
     /// A new config is in force.
     ConfigApplied,
     /// The proxy is stopping.
@@ -155,6 +197,104 @@ pub enum Verdict {
     Unanswered,
     /// The miner left before the pool answered.
     Abandoned,
+}
+
+/// Whose doing it is that a share did not count. What is known for certain decides; where the proxy cannot show that it
+/// has done right, the fault counts as its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fault {
+    /// The miner's: a broken field, too little work, a share sent twice, version bits that it was not granted, an id that
+    /// leads to no job (any more).
+    Miner,
+    /// The pool's: it refused a share that meets the target it announced, for a job that it had not replaced; or it never
+    /// answered.
+    Pool,
+    /// Ours, as far as anybody can tell: a share that is whole, new, good enough, and for the newest job of its
+    /// connection was called invalid, and the pool has accepted nothing on that connection that would show that it
+    /// understands what is sent. Or a share went to a connection that does not own its job. Stays 0.
+    Proxy,
+    /// Nobody's: a connection ended, the miner left, or the share met a new job on its way.
+    Nobody,
+}
+
+impl DropReason {
+    /// Whose doing it is.
+    pub const fn fault(self) -> Fault {
+        match self {
+            DropReason::Stale => Fault::Nobody,
+            DropReason::UnknownJob
+            | DropReason::NoJobYet
+            | DropReason::Duplicate
+            | DropReason::LowDifficulty
+            | DropReason::Malformed
+            | DropReason::VersionBits
+            | DropReason::Unauthorized
+            | DropReason::NotSubscribed => Fault::Miner,
+        }
+    }
+}
+
+impl Fault {
+    /// Every fault, for tables and metrics.
+    pub const ALL: [Fault; 4] = [Fault::Miner, Fault::Pool, Fault::Proxy, Fault::Nobody];
+
+    /// Its name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Miner => "miner",
+            Fault::Pool => "pool",
+            Fault::Proxy => "proxy",
+            Fault::Nobody => "nobody",
+        }
+    }
+}
+
+/// What is needed to build a found block's header and coinbase again.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Where it was sent.
+    pub way: BlockWay,
+    /// The pool's id of the job.
+    pub pool_job: Arc<str>,
+    /// The block's height, as the coinbase tells it.
+    pub height: Option<u32>,
+    /// What the network asks for.
+    pub network_difficulty: f64,
+    /// The 80 bytes that the miner hashed.
+    pub header: Vec<u8>,
+    /// The whole coinbase, without witness, as it was hashed.
+    pub coinbase: Vec<u8>,
+    /// The merkle branches from the coinbase to the header's root.
+    pub branches: Vec<[u8; 32]>,
+}
+
+/// Bytes as hex: a coinbase as a list of numbers could not be read.
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect::<String>();
+        f.debug_struct("Block")
+            .field("way", &self.way)
+            .field("pool_job", &self.pool_job)
+            .field("height", &self.height)
+            .field("network_difficulty", &self.network_difficulty)
+            .field("header", &hex(&self.header))
+            .field("coinbase", &hex(&self.coinbase))
+            .field("branches", &self.branches.len())
+            .finish()
+    }
+}
+
+/// Where a found block was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum BlockWay {
+    /// To the connection that owns its job.
+    Owner,
+    /// The owner is gone. Another connection of the same pool has the very same work (pools without an extranonce1 of
+    /// their own give it to all), so the block is as good there.
+    Twin,
+    /// Nowhere: the owner is gone, and job ids and extranonces hold for one connection only. Whoever runs the pool's
+    /// node may still be able to use what is recorded.
+    Nowhere,
 }
 
 /// Why a share was not forwarded.
@@ -206,6 +346,32 @@ pub enum SwitchReason {
     Return,
     /// The operator changed the weights or the config.
     Operator,
+    /// The fleet is placed anew, as miners came, left or changed.
+    Balance,
+}
+
+/// What decides the dwell on the pool with the smaller weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DwellReason {
+    /// `min_switch_seconds`: no dwell is longer there.
+    MinSwitch,
+    /// The weight: twice its part of `min_switch_seconds`.
+    Weight,
+    /// `slice_seconds`: no dwell is shorter.
+    Slice,
+    /// One pool has all the weight: nobody changes over.
+    OnePool,
+}
+
+/// Why a pin is not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PinTrouble {
+    /// The pool has no weight, so it gets no work.
+    NoWeight,
+    /// No such pool is configured.
+    NoSuchPool,
+    /// This miner cannot work for the pool.
+    HeldOff,
 }
 
 /// Why a pool gets no work of a miner although its connection stands.

@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::difficulty::Difficulty;
+use crate::acceptance::Acceptance;
+use crate::chain::payout::Payout;
+use crate::difficulty::{Difficulty, Target};
 use crate::frame::Framer;
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
 use crate::job::{PoolJobKey, ShareKey};
@@ -61,10 +63,16 @@ pub(crate) struct Upstream {
     /// The version mask granted.
     pub(crate) mask: u32,
     pub(crate) difficulty: Difficulty,
+    /// It has told a difficulty of its own.
+    pub(crate) difficulty_told: bool,
+    /// Shares that it accepted: what is sent to it is understood.
+    pub(crate) accepted: u64,
     /// The newest job.
     pub(crate) job: Option<PoolJobKey>,
     /// Jobs received.
     pub(crate) seq: u64,
+    /// The block's height in its newest job.
+    pub(crate) height: Option<u32>,
     /// The next job is clean whatever the pool says: the extranonce has changed.
     pub(crate) force_clean: bool,
     gave_up_configure: bool,
@@ -99,8 +107,14 @@ pub(crate) struct Submitted {
     pub(crate) sent: Time,
     /// What the pool will credit it with.
     pub(crate) assigned: Difficulty,
+    /// What it tells of the miner's hash rate.
+    pub(crate) worked: Difficulty,
     /// Its hash's true difficulty; 0 if not checked.
     pub(crate) achieved: f64,
+    /// Its hash; none if not checked.
+    pub(crate) hash: Option<Target>,
+    /// A block that was sent although it breaks a local rule, or is less than the pool asks for.
+    pub(crate) anyway: bool,
     pub(crate) job: PoolJobKey,
     pub(crate) share: ShareKey,
 }
@@ -118,8 +132,11 @@ impl Upstream {
             asked_mask: None,
             mask: 0,
             difficulty: Difficulty::ONE,
+            difficulty_told: false,
+            accepted: 0,
             job: None,
             seq: 0,
+            height: None,
             force_clean: false,
             gave_up_configure: false,
             last_received: now,
@@ -308,18 +325,26 @@ pub(crate) struct PoolFacts {
     pub(crate) probe_failures: u32,
     /// The last that was heard of it was a failure.
     pub(crate) suspect: bool,
-    /// Shares that the pool judged and accepted, decayed, for its acceptance.
-    judged: u64,
-    accepted: u64,
+    /// What part of its shares it accepts.
+    pub(crate) acceptance: Acceptance,
+    /// The output script of the configured wallet, if it is an address.
+    pub(crate) wallet: Option<alloc::vec::Vec<u8>>,
+    /// What its jobs told last of the chain; none before the first.
+    pub(crate) chain: Option<ChainSeen>,
+    /// A job of it has paid the wallet.
+    pub(crate) paid: bool,
 }
 
-/// Shares after which old verdicts count half.
-const VERDICT_MEMORY: u64 = 10_000;
-/// What a pool refuses is made up for down to this part accepted: one that refuses nearly everything must not be given
-/// nearly all hash power for it.
-const LEAST_ACCEPTANCE: u32 = 500_000;
-/// A pool is taken to have accepted this many shares before the first.
-const PRIOR_SHARES: u64 = 200;
+/// What a job told of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChainSeen {
+    pub(crate) height: Option<u32>,
+    pub(crate) nbits: u32,
+    pub(crate) payout: Payout,
+    /// Whose job it was, and when.
+    pub(crate) by: UpstreamId,
+    pub(crate) at: Time,
+}
 
 impl PoolFacts {
     pub(crate) fn new(host: &str) -> PoolFacts {
@@ -330,27 +355,11 @@ impl PoolFacts {
             probe: None,
             probe_failures: 0,
             suspect: false,
-            judged: 0,
-            accepted: 0,
+            acceptance: Acceptance::default(),
+            wallet: None,
+            chain: None,
+            paid: false,
         }
-    }
-
-    /// The pool has judged a share.
-    pub(crate) fn judged(&mut self, accepted: bool) {
-        if self.judged >= VERDICT_MEMORY {
-            self.judged /= 2;
-            self.accepted /= 2;
-        }
-        self.judged += 1;
-        self.accepted += u64::from(accepted);
-    }
-
-    /// What part of the shares it accepts, parts per million; drawn towards all by the prior, and never told below
-    /// [`LEAST_ACCEPTANCE`].
-    pub(crate) fn acceptance(&self) -> u32 {
-        // At most 10,200 million over at least 200: the quotient is at most a million.
-        let measured = ((self.accepted + PRIOR_SHARES) * 1_000_000 / (self.judged + PRIOR_SHARES)) as u32;
-        measured.max(LEAST_ACCEPTANCE)
     }
 
     /// A pool granted `granted` of the version bits that were `asked` for.
@@ -382,22 +391,6 @@ mod tests {
         };
         assert_eq!([proof(0), proof(60), proof(120), proof(180)], [0, 10, 20, 40]);
         assert_eq!(proof(10_000), 0, "after a quiet time it is trusted at once");
-    }
-
-    #[test]
-    fn acceptance_needs_evidence() {
-        let mut facts = PoolFacts::new("h");
-        assert_eq!(facts.acceptance(), 1_000_000);
-        facts.judged(false);
-        assert!(facts.acceptance() > 990_000);
-        for i in 0..50_000 {
-            facts.judged(i % 2 == 0);
-        }
-        assert!((500_000..=530_000).contains(&facts.acceptance()), "{}", facts.acceptance());
-        for _ in 0..50_000 {
-            facts.judged(false);
-        }
-        assert_eq!(facts.acceptance(), LEAST_ACCEPTANCE);
     }
 
     #[test]

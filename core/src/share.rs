@@ -35,31 +35,44 @@ fn sha256d(parts: &[&[u8]]) -> Hash {
 /// The 80 bytes that the miner hashed.
 pub(crate) fn header(job: &PoolJob, share: &Share<'_>) -> [u8; 80] {
     let mut root = sha256d(&[&job.coinb1, &job.extranonce1, share.extranonce2, &job.coinb2]);
+    let mut pair = [0u8; 64];
     for branch in &job.branches {
-        root = sha256d(&[&root, branch]);
+        pair[..32].copy_from_slice(&root);
+        pair[32..].copy_from_slice(branch);
+        root = sha256d(&[&pair]);
     }
+    assemble(&job.prevhash, &root, job.nbits, share)
+}
+
+/// A header from its fields; `prevhash` in the byte order of the wire.
+fn assemble(prevhash: &[u8; 32], root: &Hash, nbits: u32, share: &Share<'_>) -> [u8; 80] {
     let mut header = [0u8; 80];
     header[0..4].copy_from_slice(&share.version.to_le_bytes());
-    for (to, from) in header[4..36].chunks_exact_mut(4).zip(job.prevhash.chunks_exact(4)) {
+    for (to, from) in header[4..36].chunks_exact_mut(4).zip(prevhash.chunks_exact(4)) {
         to.copy_from_slice(from);
         to.reverse();
     }
-    header[36..68].copy_from_slice(&root);
+    header[36..68].copy_from_slice(root);
     header[68..72].copy_from_slice(&share.ntime.to_le_bytes());
-    header[72..76].copy_from_slice(&job.nbits.to_le_bytes());
+    header[72..76].copy_from_slice(&nbits.to_le_bytes());
     header[76..80].copy_from_slice(&share.nonce.to_le_bytes());
     header
 }
 
 /// The hash of a share's header as a number, and as bytes.
 pub(crate) fn check(pow: &mut Pow, job: &PoolJob, share: &Share<'_>) -> (Target, Hash) {
-    let header = header(job, share);
-    let hash = match pow {
-        Pow::Sha256d => sha256d(&[&header]),
-        Pow::Keyed(key) => keyed(*key, &header),
-        Pow::Given(hashes) => hashes.pop_front().unwrap_or([0xFF; 32]),
-    };
+    let hash = pow.hash(&header(job, share));
     (Target::from_le_bytes(&hash), hash)
+}
+
+impl Pow {
+    fn hash(&mut self, header: &[u8; 80]) -> Hash {
+        match self {
+            Pow::Sha256d => sha256d(&[header]),
+            Pow::Keyed(key) => keyed(*key, header),
+            Pow::Given(hashes) => hashes.pop_front().unwrap_or([0xFF; 32]),
+        }
+    }
 }
 
 /// How a header becomes a hash.
@@ -106,6 +119,130 @@ pub fn keyed(key: u64, header: &[u8; 80]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `cargo test --release -p dpmp-core --lib -- --ignored --nocapture beside_its_hashing`: the best of many runs of each,
+    /// in turns.
+    #[test]
+    #[ignore = "measures"]
+    fn a_check_beside_its_hashing() {
+        extern crate std;
+        use std::time::{Duration, Instant};
+        let notify = crate::stratum::message::Notify {
+            job: alloc::string::String::new(),
+            prevhash: [0; 32],
+            coinb1: alloc::vec![1; 60],
+            coinb2: alloc::vec![2; 178],
+            branches: alloc::vec![[0x5a; 32]; 12],
+            version: 0x2000_0000,
+            nbits: 0x1d00_ffff,
+            ntime: 1,
+            clean: true,
+        };
+        let context = crate::job::JobContext {
+            pool: crate::ids::PoolId(0),
+            upstream: crate::ids::UpstreamId(1),
+            extranonce1: &[9; 4],
+            extranonce2_bytes: 8,
+            difficulty: crate::difficulty::Difficulty::ONE,
+            seq: 1,
+        };
+        let mut jobs = crate::job::Jobs::default();
+        let key = jobs.add(notify, &context, None, crate::time::Time::ZERO);
+        let job = jobs.pool_job(key).unwrap();
+        let (mut bare, mut whole) = (Duration::MAX, Duration::MAX);
+        let mut any = 0;
+        for round in 0..200u32 {
+            let start = Instant::now();
+            for i in 0..200u32 {
+                let mut coinbase = [1u8; 250];
+                coinbase[64..68].copy_from_slice(&(i ^ round).to_le_bytes());
+                let mut root = sha256d(&[&coinbase]);
+                for branch in &job.branches {
+                    root = sha256d(&[&root, branch]);
+                }
+                let mut header = [0u8; 80];
+                header[36..68].copy_from_slice(&root);
+                any |= sha256d(&[&header])[0];
+            }
+            bare = bare.min(start.elapsed());
+            let start = Instant::now();
+            for nonce in 0..200u32 {
+                let fields = Share { extranonce2: &u64::from(nonce).to_le_bytes(), ntime: 1, nonce, version: 1 };
+                let (value, hash) = check(&mut Pow::Sha256d, job, &fields);
+                any |= hash[0] | u8::from(value.meets(&job.network)) | u8::from(value.difficulty() > 1e9);
+            }
+            whole = whole.min(start.elapsed());
+        }
+        let (bare, whole) = (bare.as_secs_f64() * 5e3, whole.as_secs_f64() * 5e3);
+        std::println!("bare {bare:.2} µs, checked {whole:.2} µs, {:.3} ({any})", whole / bare);
+    }
+
+    /// A block's hash and its header's fields, as explorers show them.
+    struct Known(&'static str, u32, &'static str, &'static str, u32, u32, u32);
+
+    fn reversed(text: &str) -> [u8; 32] {
+        let mut bytes: [u8; 32] = crate::stratum::hex::array(text).unwrap();
+        bytes.reverse();
+        bytes
+    }
+
+    #[test]
+    fn headers_of_known_blocks() {
+        for Known(hash, version, prevhash, root, ntime, nbits, nonce) in [
+            // 125,552, the example of the Bitcoin wiki.
+            Known(
+                "00000000000000001e8d6829a8a21adc5d38d0a473b144b6765798e61f98bd1d",
+                1,
+                "00000000000008a3a41b85b8b29ad444def299fee21793cd8b9e567eab02cd81",
+                "2b12fcf1b09288fcaff797d71e950e71ae42b91e8bdb2304758dfcffc2b620e3",
+                0x4dd7_f5c7,
+                0x1a44_b9f2,
+                0x9546_a142,
+            ),
+            // 625,000, all of BIP 320's bits rolled.
+            Known(
+                "00000000000000000000140a7289f3aada855dfd23b0bb13bb5502b0ca60cdd7",
+                0x2000_0000 | 0x1fff_e000,
+                "000000000000000000068fb1ddc43ca83bc4bfb23444f7236992cfc565d40e08",
+                "4d51591497f1d646070f9f9fdeb50dc338e2a8bb9a5cb721c55f452938165ff8",
+                1_586_364_107,
+                0x1713_20bc,
+                3_963_275_925,
+            ),
+            // The second block of Bitcoin Cash, 478,560, and its block 631,142 with a rolled bit.
+            Known(
+                "000000000000000000b15ad892af8f6aca4462d46d0b6e5884cadc033c8f257b",
+                0x2000_0000,
+                "000000000000000000651ef99cb9fcbe0dadde1d424bd9f15ff20136191a5eec",
+                "088a7d29c4c6b95a74e362d64a801f492e748369a4fec1ca4e1ab47eefc8af82",
+                1_501_612_386,
+                0x1801_4735,
+                0xcb72_a740,
+            ),
+            Known(
+                "00000000000000000001d13ecd23ca98967abed37285fe70986345df01f2cb6a",
+                0x2000_0000 | 0x0040_0000,
+                "00000000000000000204d2bf270760cfeee06f02010f832e5872bfab843dfa76",
+                "071b75a30107881b7fd10bdf447ac23576cb68cb279c7109286945df397031e7",
+                1_587_078_884,
+                0x1804_5caa,
+                1_685_371_160,
+            ),
+        ] {
+            // As a pool's job tells it: each word reversed.
+            let mut wire = reversed(prevhash);
+            wire.chunks_exact_mut(4).for_each(|word| word.reverse());
+            let fields = Share { extranonce2: &[], ntime, nonce, version };
+            let header = assemble(&wire, &reversed(root), nbits, &fields);
+            let found = Pow::Sha256d.hash(&header);
+            assert_eq!(found, reversed(hash));
+            let value = Target::from_le_bytes(&found);
+            assert!(value.meets(&Target::from_compact(nbits)), "{hash}");
+            assert!(value.difficulty() >= Target::from_compact(nbits).difficulty());
+            let other = assemble(&wire, &reversed(root), nbits, &Share { nonce: nonce ^ 1, ..fields });
+            assert!(!Target::from_le_bytes(&Pow::Sha256d.hash(&other)).meets(&Target::from_compact(nbits)));
+        }
+    }
 
     /// The nonce whose keyed hash has this many leading zero bits and then this: what the simulated world's miners do.
     fn solve(key: u64, header: &mut [u8; 80], zeros: u32, behind: u32) {

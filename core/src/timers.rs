@@ -34,6 +34,10 @@ pub enum TimerKind {
     DrainEnd,
     /// A pool's sizes are to be learnt.
     Probe(PoolId),
+    /// The server of the automatic balance is to be asked, or its numbers are getting old.
+    Oracle,
+    /// Who is held where, and who works wholly for whom, is to be looked at.
+    Balance,
 }
 
 /// All deadlines of the engine.
@@ -76,6 +80,11 @@ impl Timers {
         self.order.pop_first();
         self.at.remove(&kind);
         Some(kind)
+    }
+
+    /// When this is due; none: not at all.
+    pub(crate) fn at(&self, kind: TimerKind) -> Option<Time> {
+        self.at.get(&kind).copied()
     }
 
     /// The earliest deadline.

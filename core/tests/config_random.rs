@@ -163,3 +163,15 @@ proptest! {
         }
     }
 }
+
+/// A recording holds every field: a config that differs in one alone is another one when it is replayed, too.
+#[test]
+fn a_recorded_config_is_the_same_in_every_field() {
+    let more = r#", "metrics": {"per_worker": true}, "logging": {"gzip": true, "format": "text", "burst": 7}}"#;
+    let pools = r#"{"pools": {"A": {"host": "a", "port": 1}, "B": {"host": "b", "port": 1}}"#;
+    let text = format!("{pools}{more}");
+    let config = parse(&text).expect("all of it is allowed").config;
+    assert!(config.metrics_per_worker && config.logging.gzip && config.logging.burst == 7);
+    let text = serde_json::to_string(&config).expect("plain data");
+    assert_eq!(serde_json::from_str::<Config>(&text).expect("what was written"), config);
+}

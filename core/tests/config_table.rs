@@ -1,8 +1,8 @@
 //! Every key of V2.md and DESIGN §9: what holds when it is absent, written, and out of bounds.
 
 use dpmp_core::config::{
-    Address, LogLevel, Mode, OracleFallback, OracleSource, Overrides, Parsed, PoolConfig, ReadAccess, Severity, parse,
-    parse_with,
+    Address, LogFormat, LogLevel, Mode, OracleFallback, OracleSource, Overrides, Parsed, PoolConfig, ReadAccess,
+    Severity, parse, parse_with,
 };
 use dpmp_core::{Config, Difficulty, PoolId, Span};
 
@@ -64,7 +64,9 @@ fn at(host: &str, port: u16) -> Address {
 fn absent_keys_have_v2_defaults() {
     let config = silent(r#"{"pools": {"A": {}, "B": {}}}"#);
     let pools = vec![PoolConfig::new("A"), PoolConfig::new("B")];
-    assert_eq!(config, Config::with_pools(pools, vec![500_000, 500_000]));
+    let mut defaults = Config::with_pools(pools, vec![500_000, 500_000]);
+    defaults.oracle.base_weights = vec![500_000, 500_000];
+    assert_eq!(config, defaults);
     assert_eq!(config.listen, at("0.0.0.0", 3350));
     assert_eq!(config.metrics, Some(at("0.0.0.0", 9109)));
     assert_eq!(config.pools[0].address, at("127.0.0.1", 3333));
@@ -73,7 +75,7 @@ fn absent_keys_have_v2_defaults() {
     assert_eq!((config.scheduler.min_switch, config.scheduler.slice), (Span::secs(30), Span::secs(25)));
     assert_eq!(config.scheduler.repay, Span::mins(60));
     assert_eq!((config.oracle.max_deviation, config.oracle.poll), (20, Span::secs(600)));
-    assert_eq!(config.oracle.url, "https://www.sr-analyst.com/dpmp/oracle.php");
+    assert_eq!(config.oracle.url, "", "with the own source nobody is asked");
     assert_eq!((config.oracle.source, config.oracle.fallback), (OracleSource::Own, OracleFallback::Config));
     assert_eq!((config.logging.level, config.logging.rotate_mib, config.logging.keep), (LogLevel::Info, 50, 3));
     assert_eq!((config.limits.max_miners, config.limits.per_address), (10_000, 0));
@@ -299,7 +301,8 @@ fn oracle() {
         scheduler(r#""oracle_url": "http://o.example/", "oracle_source": "own""#).oracle.source,
         OracleSource::Own
     );
-    assert_eq!(scheduler(r#""oracle_source": "url""#).oracle.source, OracleSource::Url);
+    let o = scheduler(r#""oracle_source": "url""#).oracle;
+    assert_eq!((o.source, o.url.as_str()), (OracleSource::Url, "https://www.sr-analyst.com/dpmp/oracle.php"));
     assert_eq!(scheduler(r#""oracle_url": """#).oracle.source, OracleSource::Own);
     let deviation = ("scheduler.auto_balance_max_deviation", "config_safety_max_deviation_clamped");
     for (written, taken) in [(4, 5), (46, 45), (-1, 5)] {
@@ -378,6 +381,10 @@ fn logging() {
     assert_eq!((logging.file.as_deref(), logging.rotate_mib, logging.keep), (Some("dpmp.log"), 10, 0));
     assert_eq!(silent(&with(r#""logging": {"file": ""}"#)).logging.file, None);
     warned(&with(r#""logging": {"deny": ["a", null]}"#), "logging.deny.1", "config_value_ignored", "not a name");
+    assert_eq!((logging.gzip, logging.format, logging.burst), (false, LogFormat::Json, 1_000));
+    let logging = silent(&with(r#""logging": {"gzip": true, "format": "Text", "burst": 0}"#)).logging;
+    assert_eq!((logging.gzip, logging.format, logging.burst), (true, LogFormat::Text, 0));
+    warned(&with(r#""logging": {"format": "xml"}"#), "logging.format", "config_value_corrected", "json or text");
     warned(&with(r#""logging": {"rotate_mib": 0}"#), "logging.rotate_mib", "config_value_corrected", "at least 1");
 }
 

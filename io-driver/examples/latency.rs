@@ -1,5 +1,6 @@
 //! How long a share takes from a miner to its pool and back, side by side: straight, through HAProxy in TCP mode, and
-//! through dpmp, all in one run on loopback. Also how long a job takes from the pool to the miners.
+//! through dpmp, all in one run on loopback. Also how long a job takes from the pool to the miners; the jobs of a switch,
+//! which no pool has just sent, are left out. There are two pools, each a thread of its own; their jobs come in turns.
 //!
 //! ```text
 //! cargo build --release && cargo run --release -p dpmp --example latency -- [MINERS] [SECONDS] [SHARES_A_SECOND]
@@ -21,8 +22,8 @@ use anyhow::{Context as _, Result, bail};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-/// From one job of the pool to the next.
-const JOB_EVERY: Duration = Duration::from_millis(500);
+/// From one job of a pool to the next: thirty times as often as in life.
+const JOB_EVERY: Duration = Duration::from_secs(1);
 
 /// A socket and the bytes of its unfinished line.
 struct Peer {
@@ -63,7 +64,7 @@ fn id_of(line: &str) -> &str {
 }
 
 /// A pool that accepts everything, and sends all a job now and then. Ends with the process. `jobs` gets the time of each.
-fn pool(listener: std::net::TcpListener, jobs: mpsc::Sender<Instant>) -> Result<()> {
+fn pool(listener: std::net::TcpListener, first_job: Instant, jobs: mpsc::Sender<Instant>) -> Result<()> {
     listener.set_nonblocking(true)?;
     let mut listener = TcpListener::from_std(listener);
     let mut poll = Poll::new()?;
@@ -71,7 +72,7 @@ fn pool(listener: std::net::TcpListener, jobs: mpsc::Sender<Instant>) -> Result<
     poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
     let mut peers: HashMap<usize, Peer> = HashMap::new();
     let mut next = 1;
-    let mut next_job = Instant::now() + JOB_EVERY;
+    let mut next_job = first_job;
     let mut job = 0u32;
     loop {
         poll.poll(&mut events, Some(next_job.saturating_duration_since(Instant::now())))?;
@@ -185,7 +186,8 @@ fn miners(
                 if line.contains("mining.notify\",\"params") {
                     *job =
                         line.split("\"params\":[\"").nth(1).and_then(|r| r.split('"').next()).unwrap_or("").to_owned();
-                    if let Some(at) = last_job.filter(|_| now > warm) {
+                    let of_a_switch = line.contains("true]");
+                    if let Some(at) = last_job.filter(|_| now > warm && !of_a_switch) {
                         outcome.jobs.push(now.saturating_duration_since(at));
                     }
                 } else if id_of(&line) == "1" {
@@ -251,13 +253,14 @@ impl Drop for Running {
     }
 }
 
-fn haproxy(dir: &std::path::Path, pool: SocketAddr) -> Result<(Running, u16)> {
+fn haproxy(dir: &std::path::Path, pools: [SocketAddr; 2]) -> Result<(Running, u16)> {
     let port = free_port()?;
     let config = dir.join("haproxy.cfg");
     fs::write(
         &config,
         format!(
-            "global\n nbthread 1\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\nfrontend f\n bind 127.0.0.1:{port}\n default_backend b\nbackend b\n server p {pool}\n"
+            "global\n nbthread 1\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\nfrontend f\n bind 127.0.0.1:{port}\n default_backend b\nbackend b\n balance roundrobin\n server a {}\n server b {}\n",
+            pools[0], pools[1]
         ),
     )?;
     let child = Command::new("haproxy").arg("-f").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -266,17 +269,16 @@ fn haproxy(dir: &std::path::Path, pool: SocketAddr) -> Result<(Running, u16)> {
     Ok((running, port))
 }
 
-fn dpmp(dir: &std::path::Path, pool: SocketAddr) -> Result<(Running, u16)> {
+fn dpmp(dir: &std::path::Path, pools: [SocketAddr; 2]) -> Result<(Running, u16)> {
     let (port, metrics) = (free_port()?, free_port()?);
     let config = dir.join("config_v2.json");
-    let pool = format!(
-        "{{\"name\":\"p\",\"host\":\"127.0.0.1\",\"port\":{},\"wallet\":\"w\",\"chain\":\"BTC\"}}",
-        pool.port()
-    );
+    let [a, b] = pools.map(|pool| {
+        format!("{{\"name\":\"p\",\"host\":\"127.0.0.1\",\"port\":{},\"wallet\":\"w\",\"chain\":\"BTC\"}}", pool.port())
+    });
     fs::write(
         &config,
         format!(
-            "{{\"listen\":{{\"host\":\"127.0.0.1\",\"port\":{port}}},\"metrics\":{{\"host\":\"127.0.0.1\",\"port\":{metrics}}},\"pools\":{{\"A\":{pool},\"B\":{pool}}},\"scheduler\":{{\"poolA_weight\":50,\"poolB_weight\":50}}}}"
+            "{{\"listen\":{{\"host\":\"127.0.0.1\",\"port\":{port}}},\"metrics\":{{\"host\":\"127.0.0.1\",\"port\":{metrics}}},\"pools\":{{\"A\":{a},\"B\":{b}}},\"scheduler\":{{\"poolA_weight\":50,\"poolB_weight\":50}}}}"
         ),
     )?;
     let binary: PathBuf =
@@ -299,10 +301,15 @@ fn main() -> Result<()> {
     let (count, seconds, a_second) = (number(1, 100) as usize, number(2, 10), number(3, 1000));
     let dir = env::temp_dir().join(format!("dpmp-latency-{}", process::id()));
     fs::create_dir_all(&dir)?;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let addr = listener.local_addr()?;
     let (send, jobs) = mpsc::channel();
-    thread::spawn(move || pool(listener, send));
+    let first_job = Instant::now() + JOB_EVERY;
+    let mut addrs = [SocketAddr::from(([127, 0, 0, 1], 0)); 2];
+    for (addr, first_job) in addrs.iter_mut().zip([first_job, first_job + JOB_EVERY / 2]) {
+        let listener = std::net::TcpListener::bind(*addr)?;
+        *addr = listener.local_addr()?;
+        let send = send.clone();
+        thread::spawn(move || pool(listener, first_job, send));
+    }
 
     println!("{count} miners, {a_second} shares a second, {seconds} s each; microseconds");
     println!(
@@ -327,15 +334,15 @@ fn main() -> Result<()> {
         );
         Ok(())
     };
-    report("straight", addr)?;
-    match haproxy(&dir, addr) {
+    report("straight", addrs[0])?;
+    match haproxy(&dir, addrs) {
         Ok((running, port)) => {
             report("haproxy", SocketAddr::from(([127, 0, 0, 1], port)))?;
             drop(running);
         }
         Err(error) => println!("haproxy    left out: {error}"),
     }
-    let (running, port) = dpmp(&dir, addr)?;
+    let (running, port) = dpmp(&dir, addrs)?;
     report("dpmp", SocketAddr::from(([127, 0, 0, 1], port)))?;
     drop(running);
     fs::remove_dir_all(&dir)?;

@@ -12,7 +12,7 @@ use dpmp_core::config::Address;
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Without a config: `dpmp demo` shows it at work.\nEnvironment: DPMP_CONFIG, DPMP_LOG_LEVEL, \
-                  DPMP_LOG_ALLOW, DPMP_LOG_DENY."
+                  DPMP_LOG_ALLOW, DPMP_LOG_DENY, DASHBOARD_PASSWORD."
 )]
 pub struct Cli {
     /// What to do; without a command: run the proxy.
@@ -35,7 +35,7 @@ pub struct Ports {
     /// Where Prometheus scrapes (/metrics, /healthz, /readyz).
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub metrics: Option<Address>,
-    /// Where the dashboard is (this version has none yet: nothing listens there).
+    /// Where the dashboard is.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub dashboard: Option<Address>,
 }
@@ -85,9 +85,23 @@ pub enum Task {
         #[command(subcommand)]
         task: TraceTask,
     },
+    /// Make a new first password for the dashboard, in dashboard-password.txt beside the config. Works while the proxy runs.
+    ResetPassword {
+        /// The config file [default: $DPMP_CONFIG, else ./config_v2.json].
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Say all that is wrong with a config file, and do nothing else.
     CheckConfig {
         /// The file.
+        file: PathBuf,
+    },
+    /// Add the keys that a newer example has to a config file. No value changes, nor what the file means; a dated backup
+    /// is made.
+    MergeConfig {
+        /// The example, such as config_v2_example.json.
+        template: PathBuf,
+        /// The file that gets the keys.
         file: PathBuf,
     },
 }

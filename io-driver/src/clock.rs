@@ -41,6 +41,13 @@ pub fn rfc3339(unix_seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}+00:00", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// A point in time in a file's name: `20260131T120000Z`.
+pub fn compact_utc(unix_seconds: u64) -> String {
+    let text = rfc3339(unix_seconds);
+    let digits: String = text.chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
+    digits + "Z"
+}
+
 /// The Gregorian date of a day counted from 1970-01-01, by counting in eras of 400 years that begin in March.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -68,5 +75,6 @@ mod tests {
         ] {
             assert_eq!(rfc3339(unix), text);
         }
+        assert_eq!(compact_utc(1_769_860_800), "20260131T120000Z");
     }
 }

@@ -8,25 +8,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use dpmp_core::Span;
 use dpmp_core::config::{Address, Config, LogLevel, Logging, PoolConfig};
-use dpmp_core::notice::DropReason;
-use dpmp_core::{Span, Time};
+use dpmp_core::ledger::Outcome;
 use dpmp_sim::live::{LiveMiners, LivePool, demo_miners, demo_pools};
 use dpmp_sim::miner::MinerSnapshot;
 use dpmp_sim::pool::{OutageMode, PoolSnapshot};
 
 use crate::cli::Ports;
-use crate::event_loop::Outcome;
-use crate::feed::FeedReader;
-use crate::logs::{self, Filter, RotatingFile};
-use crate::proxy::{Options, Proxy, show};
+use crate::dashboard;
+use crate::event_loop;
+use crate::http::Site;
+use crate::logs::{self, RotatingFile, Rotation};
+use crate::proxy::{DashboardOptions, Options, Proxy, show};
 use crate::settings;
 use crate::signals;
+use crate::statistics::{Snapshot, Statistics};
 use crate::table;
-use crate::view::View;
 
 /// Pool A's share of the work in parts per million; pool B has the rest.
 const WEIGHT_A: u32 = 600_000;
@@ -47,19 +49,23 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
     let folder = Folder::new()?;
     let logging = Logging { level: LogLevel::Info, ..Logging::default() };
     let log = folder.0.join("dpmp.log");
-    logs::start(Box::new(RotatingFile::open(&log, 16 << 20, 1)?), Filter::new(&logging))?;
+    let rotation = Rotation { limit: 16 << 20, keep: 1, gzip: false };
+    logs::start(Box::new(RotatingFile::open(&log, rotation)?), &logging)?;
     let pools = start_pools()?;
     let config = config(&pools, ports);
-    let view = View::new(&config);
+    let password = match settings::dashboard_password() {
+        Some(password) => password,
+        None => dashboard::random_password().context("the system has no random numbers")?,
+    };
     let options = Options {
         config: config.clone(),
         config_path: "demo".to_owned(),
         state_path: Some(folder.0.join("state.json")),
         recording_path: Some(folder.0.join("recording")),
-        with_feed: true,
+        file: None,
+        dashboard: Some(DashboardOptions { folder: folder.0.clone(), password: Some(password.clone()) }),
     };
-    let mut proxy = Proxy::start(options)?;
-    let Some(feed) = proxy.take_feed() else { anyhow::bail!("the proxy has no stream of facts") };
+    let proxy = Proxy::start(options)?;
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = stopped.clone();
     let handle = proxy.handle();
@@ -67,41 +73,39 @@ pub fn demo(seconds: Option<u64>, calm: bool, ports: &Ports) -> anyhow::Result<E
         // If the loop takes no requests there is nothing to report on.
         let _ = handle.close_recording();
     };
-    signals::watch(move || stop.store(true, Ordering::Relaxed), report).context("cannot watch for signals")?;
+    signals::watch(move || stop.store(true, Ordering::Relaxed), report, None::<fn()>)
+        .context("cannot watch for signals")?;
     let miners = LiveMiners::start(demo_miners(), reachable(&proxy)?, CPU_BUDGET).context("cannot start the miners")?;
     let began = Instant::now();
     let mut stage = Stage {
-        view,
-        feed,
+        statistics: proxy.statistics(),
         proxy: &proxy,
         pools: &pools,
         calm,
         outages: 0,
         drawn: false,
-        head: head(&proxy, &config, &log),
+        head: head(&proxy, &config, &log, &password),
     };
     let end = seconds.map(|seconds| began + Duration::from_secs(seconds));
     let alive = stage.play(began, end, &stopped);
     // The verdict is about what happened until now, not about the end of it all.
     let (miner_counts, pool_counts) = (miners.snapshot(), pools.iter().map(LivePool::snapshot).collect::<Vec<_>>());
-    let Stage { mut view, feed, outages, .. } = stage;
+    let outages = stage.outages;
     drop(miners);
     let handle = proxy.handle();
     let asked = handle.drain();
-    let outcome = proxy.wait();
-    feed.read_until(Instant::now() + Duration::from_millis(50), |(now, notice)| view.observe(now, &notice));
-    let mut faults = faults(&view, &miner_counts, &pool_counts, calm);
-    if !alive || asked.is_err() || !matches!(outcome, Outcome::Drained) {
+    let (outcome, last) = proxy.wait();
+    let mut faults = faults(&last, &miner_counts, &pool_counts, calm);
+    if !alive || asked.is_err() || !matches!(outcome, event_loop::Outcome::Drained) {
         faults.push(format!("the proxy ended by itself: {outcome:?}"));
     }
-    if feed.lost() > 0 {
-        faults.push(format!("{} facts were not counted: this machine is too slow", feed.lost()));
+    if last.facts_lost > 0 {
+        faults.push(format!("{} facts were not counted: this machine is too slow", last.facts_lost));
     }
-    let ran = Span(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-    if view.pools().iter().all(|pool| pool.accepted == 0) && ran >= Span::secs(15) {
+    if last.session.accepted == 0 && began.elapsed() >= Duration::from_secs(15) {
         faults.push("no share was accepted".to_owned());
     }
-    say(&summary(&view, ran, outages, &faults));
+    say(&summary(&last, outages, &faults));
     logs::flush(Duration::from_millis(300));
     if faults.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -134,32 +138,38 @@ fn config(pools: &[LivePool], ports: &Ports) -> Config {
     let local = |port| Address { host: Ipv4Addr::LOCALHOST.to_string(), port };
     config.listen = local(3351);
     config.metrics = Some(local(9210));
+    config.dashboard.address = local(8855);
     config.scheduler.min_switch = DWELL;
     config.scheduler.slice = DWELL;
     config.limits.max_miners = 100;
+    config.metrics_per_worker = true;
     settings::apply(ports, &mut config);
     config
 }
 
 /// Where the miners find the proxy, wherever it listens.
 fn reachable(proxy: &Proxy) -> anyhow::Result<SocketAddr> {
-    let mut address = *proxy.miner_addresses().first().context("the proxy listens nowhere")?;
+    let mut address = *proxy.ports().miners().first().context("the proxy listens nowhere")?;
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
     Ok(address)
 }
 
-fn head(proxy: &Proxy, config: &Config, log: &Path) -> Vec<String> {
-    let metrics = match (proxy.metrics_addresses().first(), &config.metrics) {
+fn head(proxy: &Proxy, config: &Config, log: &Path, password: &str) -> Vec<String> {
+    let metrics = match (proxy.ports().site(Site::Metrics).first(), &config.metrics) {
         (Some(address), _) => format!("metrics  http://{address}/metrics"),
         (None, Some(address)) => format!("metrics  none: {} is taken; see --metrics HOST:PORT", show(address)),
         (None, None) => "metrics  off".to_owned(),
     };
-    let port = proxy.miner_addresses().iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
+    let port = proxy.ports().miners().iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
     vec![
         "dpmp demo: two pools and six miners on this machine, the proxy between them".to_owned(),
         format!("miners   stratum+tcp://{port}   (yours may join: any user, any password)"),
+        match proxy.ports().site(Site::Dashboard).first() {
+            Some(address) => format!("dashboard http://{address}/   password {password}"),
+            None => format!("dashboard none: {} is taken; see --dashboard HOST:PORT", show(&config.dashboard.address)),
+        },
         metrics,
         format!("log      {}", log.display()),
     ]
@@ -167,8 +177,7 @@ fn head(proxy: &Proxy, config: &Config, log: &Path) -> Vec<String> {
 
 /// What runs while the demo is on.
 struct Stage<'a> {
-    view: View,
-    feed: FeedReader,
+    statistics: Statistics,
     proxy: &'a Proxy,
     pools: &'a [LivePool],
     calm: bool,
@@ -185,14 +194,12 @@ impl Stage<'_> {
         let mut out = [false; OUTAGES.len()];
         while !stopped.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
             self.outages(began.elapsed().as_secs(), &mut out);
-            let view = &mut self.view;
-            let until = Instant::now() + Duration::from_millis(100);
-            if !self.feed.read_until(until, |(now, notice)| view.observe(now, &notice)) {
-                return false;
-            }
+            thread::sleep(Duration::from_millis(100));
             if Instant::now() >= draw {
                 draw += if terminal { REDRAW } else { REPRINT };
-                self.draw(terminal);
+                if !self.draw(terminal) {
+                    return false;
+                }
             }
         }
         true
@@ -212,16 +219,17 @@ impl Stage<'_> {
         }
     }
 
-    fn draw(&mut self, terminal: bool) {
-        let now: Time = self.proxy.clock().now();
+    /// False if the proxy has ended.
+    fn draw(&mut self, terminal: bool) -> bool {
+        let Some(snapshot) = self.statistics.snapshot(Duration::from_secs(5)) else { return false };
         let mut lines = if terminal || !self.drawn { self.head.clone() } else { Vec::new() };
         let scene = match (self.calm, OUTAGES) {
             (true, _) => "both pools stay up (--calm)".to_owned(),
             (false, [b, a]) => format!("each {ROUND} s pool B is out for {} s, pool A for {} s", b.1 - b.0, a.1 - a.0),
         };
-        lines.push(format!("second {}; {scene}; Ctrl-C ends", now.0 / 1_000_000));
+        lines.push(format!("second {}; {scene}; Ctrl-C ends", self.proxy.clock().now().0 / 1_000_000));
         lines.push(String::new());
-        lines.extend(table::tables(&self.view, now));
+        lines.extend(table::tables(&snapshot));
         if terminal {
             // Home, then each line with the rest of the old one cleared, then everything below.
             let clear = if self.drawn { "\x1b[H" } else { "\x1b[2J\x1b[H" };
@@ -232,11 +240,12 @@ impl Stage<'_> {
             say(&lines);
         }
         self.drawn = true;
+        true
     }
 }
 
 /// All that may not happen, in words.
-fn faults(view: &View, miners: &[MinerSnapshot], pools: &[PoolSnapshot], calm: bool) -> Vec<String> {
+fn faults(last: &Snapshot, miners: &[MinerSnapshot], pools: &[PoolSnapshot], calm: bool) -> Vec<String> {
     let mut faults = Vec::new();
     for pool in pools {
         for (reason, n) in pool.shares.by_reason.iter().filter(|(reason, _)| reason.is_fault()) {
@@ -252,23 +261,23 @@ fn faults(view: &View, miners: &[MinerSnapshot], pools: &[PoolSnapshot], calm: b
             faults.push(format!("{}: {lost} shares never answered, {twice} answered twice", miner.name));
         }
     }
-    for (reason, n) in &view.dropped {
+    for outcome in Outcome::ALL.into_iter().filter(|outcome| outcome.is_dropped()) {
+        let n = last.session.by_outcome.get(outcome.label()).copied().unwrap_or(0);
         // A share for a pool that has just died is lost to the pool, not to the proxy.
-        if calm || *reason != DropReason::Stale {
-            faults.push(format!("{n} shares of honest miners not forwarded ({})", table::drop_words(*reason)));
+        if n > 0 && (calm || outcome != Outcome::Stale) {
+            faults.push(format!("{n} shares of honest miners not forwarded ({})", table::drop_words(outcome)));
         }
     }
-    let unanswered: u64 = view.pools().iter().map(|pool| pool.lost).sum();
-    if calm && unanswered > 0 {
-        faults.push(format!("{unanswered} shares without an answer of their pool"));
+    if calm && last.session.lost > 0 {
+        faults.push(format!("{} shares without an answer of their pool", last.session.lost));
     }
     faults
 }
 
-fn summary(view: &View, ran: Span, outages: u32, faults: &[String]) -> Vec<String> {
+fn summary(last: &Snapshot, outages: u32, faults: &[String]) -> Vec<String> {
     let mut lines = vec![String::new()];
-    lines.extend(table::pool_summary(view, ran));
-    lines.push(format!("shares sent by the miners: {}; outages of pools: {outages}", view.submitted));
+    lines.extend(table::pool_summary(last));
+    lines.push(format!("shares sent by the miners: {}; outages of pools: {outages}", last.session.ended));
     if faults.is_empty() {
         lines.push("no share was lost to the proxy, and no miner was disconnected".to_owned());
     } else {

@@ -4,14 +4,19 @@
 //! remembered and worked off in turns of bounded size, so that no connection waits for a busy one. The loop waits only in
 //! `poll`; names, files and log lines are other threads' work.
 
+mod actions;
+mod changes;
+mod listening;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use dpmp_core::trace::EndReason;
-use dpmp_core::{Action, ActionBuf, Command, Conn, Engine, Event, Memory, MinerId, PoolId, Span, Time, UpstreamId};
+use dpmp_core::{ActionBuf, Command, Conn, Engine, Event, Memory, PoolId, Span, Time, UpstreamId};
 use log::Level;
 use mio::{Events, Poll, Token};
 
@@ -19,12 +24,13 @@ use crate::clock::{Clock, unix_micros};
 use crate::conn::{Connection, ReadResult};
 use crate::dial::Dialer;
 use crate::facts::Facts;
-use crate::listener::{Accepted, Listener};
+use crate::listener::Listener;
 use crate::logs::line;
 use crate::recording::{self, Recording};
 use crate::requests::{LoopHandle, Request};
-use crate::state::StateWriter;
-use crate::token::{MAX_LISTENERS, Source};
+use crate::statistics::Measured;
+use crate::token::Source;
+pub(crate) use changes::{Change, RecordingChange};
 
 /// Bytes of one read.
 const READ_SIZE: usize = 16 * 1024;
@@ -32,12 +38,15 @@ const READ_SIZE: usize = 16 * 1024;
 const READS_A_TURN: usize = 4;
 /// Connections that can wait which are read in one turn, before those that cannot are looked for again.
 const PATIENT_A_TURN: usize = 4;
-/// Connections accepted in one turn.
-const ACCEPTS_A_TURN: usize = 64;
 /// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
 const TICKS_A_TURN: usize = 64;
-/// Memory is looked at, and written if it changed, this often.
+/// The engine's memory is looked at, and handed on if it changed, this often.
 const SAVE_EVERY: Span = Span::secs(10);
+/// What happened is handed to the threads that count and show it this long after, all in one: a hand-over wakes two
+/// threads, which at each share cost it more than all its other work.
+const HAND_OVER_EVERY: Span = Span::millis(100);
+/// More than so many facts do not wait for that.
+const HAND_OVER_AT: usize = 4096;
 /// The engine has this long to answer and close everything.
 const DRAIN_AT_MOST: Span = Span::millis(1_500);
 /// The wall clock is compared with the monotonic one this often, and told anew when it is off by as much.
@@ -58,6 +67,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Accept(usize),
+    HandOver,
     Save,
     DrainEnd,
 }
@@ -68,6 +78,20 @@ enum Pending {
     Closed(Conn, String),
     Connected(UpstreamId),
     ConnectFailed(UpstreamId, String),
+    OracleFailed(String),
+}
+
+/// What of the bytes at hand was passed on, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passed {
+    /// Nothing that is measured.
+    Nothing,
+    /// A miner has submitted a share.
+    Submit,
+    /// It is written to the pool.
+    Share,
+    /// A pool's job is written to its miners.
+    Job,
 }
 
 /// What one wake-up said about one token.
@@ -86,11 +110,13 @@ struct Peer {
     pool: Option<PoolId>,
     /// We have sent something and nothing has come back since: most likely a share waits for its answer.
     awaits_answer: bool,
+    /// Since when we know that there is something to read.
+    listed_at: Time,
 }
 
 impl Peer {
     fn new(connection: Connection, pool: Option<PoolId>) -> Peer {
-        Peer { connection, pool, awaits_answer: false }
+        Peer { connection, pool, awaits_answer: false, listed_at: Time::ZERO }
     }
 
     /// Shares and their answers go before jobs: a new job comes on all connections to a pool at once, and no share should
@@ -109,7 +135,6 @@ pub(crate) struct Parts {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     pub(crate) facts: Facts,
-    pub(crate) state: Option<StateWriter>,
     pub(crate) recording: Option<Recording>,
 }
 
@@ -121,11 +146,11 @@ pub(crate) struct EventLoop {
     engine: Engine,
     clock: Clock,
     facts: Facts,
-    state: Option<StateWriter>,
     recording: Option<Recording>,
     saved: Memory,
     actions: ActionBuf,
     peers: HashMap<Conn, Peer>,
+    handle: LoopHandle,
     dialer: Dialer,
     timers: BTreeSet<(Time, Timer)>,
     /// To be read: shares and answers.
@@ -142,18 +167,21 @@ pub(crate) struct EventLoop {
     wall_offset: u64,
     wall_checked: Time,
     save_armed: bool,
+    hand_over_armed: bool,
+    /// The engine's words if it refused the command at hand.
+    refused: Option<Arc<str>>,
+    /// What of the bytes at hand was passed on.
+    passed: Passed,
     end: Option<Outcome>,
 }
 
 impl EventLoop {
     /// A loop ready to run.
     pub(crate) fn new(parts: Parts) -> io::Result<EventLoop> {
-        let mut listeners = Vec::new();
-        for (index, socket) in parts.listeners.into_iter().take(MAX_LISTENERS).enumerate() {
-            listeners.push(Listener::new(socket, parts.poll.registry(), Source::Listener(index).token())?);
-        }
+        let listeners = listening::watch(parts.listeners, parts.poll.registry())?;
         Ok(EventLoop {
             saved: parts.engine.memory(),
+            handle: parts.handle.clone(),
             dialer: Dialer::new(parts.handle),
             poll: parts.poll,
             requests: parts.requests,
@@ -161,7 +189,6 @@ impl EventLoop {
             engine: parts.engine,
             clock: parts.clock,
             facts: parts.facts,
-            state: parts.state,
             recording: parts.recording,
             actions: ActionBuf::new(),
             peers: HashMap::new(),
@@ -177,11 +204,14 @@ impl EventLoop {
             wall_offset: 0,
             wall_checked: Time::ZERO,
             save_armed: false,
+            hand_over_armed: false,
+            refused: None,
+            passed: Passed::Nothing,
             end: None,
         })
     }
 
-    /// Runs until the proxy is to end. What the engine remembers is on the disk then.
+    /// Runs until the proxy is to end. What the engine remembers is handed on then.
     pub(crate) fn run(mut self) -> Outcome {
         let mut events = Events::with_capacity(1024);
         self.tell_wall_clock();
@@ -202,15 +232,7 @@ impl EventLoop {
             };
             recording.finish(reason, patience);
         }
-        let memory = self.engine.memory();
-        if let Some(state) = self.state.take() {
-            if memory != self.saved && !state.offer(memory.clone()) {
-                // The last one is still being written; there is one place in the queue, so a moment is enough.
-                std::thread::sleep(Duration::from_millis(100));
-                state.offer(memory);
-            }
-            state.finish(Duration::from_millis(300));
-        }
+        self.facts.end(self.engine.memory());
         outcome
     }
 
@@ -254,7 +276,18 @@ impl EventLoop {
             }
         }
         self.check_wall_clock();
-        self.facts.flush();
+        self.arm_hand_over();
+    }
+
+    /// If there is something to hand over, it will be in time.
+    fn arm_hand_over(&mut self) {
+        let waiting = self.facts.waiting();
+        if waiting >= HAND_OVER_AT {
+            self.facts.flush();
+        } else if waiting > 0 && !self.hand_over_armed {
+            self.hand_over_armed = true;
+            self.timers.insert((self.clock.now() + HAND_OVER_EVERY, Timer::HandOver));
+        }
     }
 
     fn wake(&mut self, woken: &Woken) {
@@ -307,6 +340,7 @@ impl EventLoop {
         peer.connection.readable |= failed;
         if peer.connection.readable && !peer.connection.listed {
             peer.connection.listed = true;
+            peer.listed_at = self.clock.now();
             if peer.urgent() { self.urgent.push_back(conn) } else { self.patient.push_back(conn) }
         }
     }
@@ -325,6 +359,15 @@ impl EventLoop {
         }
     }
 
+    /// What was read has been dealt with, and everything that follows from it is written.
+    fn measure(&mut self, conn: Conn, took: Span) {
+        match (conn, self.passed) {
+            (Conn::Upstream(_), Passed::Job) => self.facts.measured(Measured::JobFanout, took),
+            (Conn::Miner(_), Passed::Share) => self.facts.measured(Measured::Share, took),
+            _ => {}
+        }
+    }
+
     /// A connection's turn to be read.
     fn read(&mut self, conn: Conn) {
         if let Some(peer) = self.peers.get_mut(&conn) {
@@ -340,7 +383,15 @@ impl EventLoop {
                 ReadResult::Empty => break,
                 ReadResult::Bytes(n) => {
                     peer.awaits_answer = false;
+                    let since = std::mem::take(&mut peer.listed_at);
+                    self.passed = Passed::Nothing;
                     self.step(Event::Received { conn, bytes: &buffer[..n] });
+                    let now = self.clock.now();
+                    self.measure(conn, now.since(since));
+                    if let Some(peer) = self.peers.get_mut(&conn) {
+                        // What is read next has come by now.
+                        peer.listed_at = now;
+                    }
                 }
                 ReadResult::Closed(reason) => {
                     self.lost(conn, reason);
@@ -351,40 +402,6 @@ impl EventLoop {
         self.buffer = buffer;
         self.look_after(conn, false);
         self.settle();
-    }
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..ACCEPTS_A_TURN {
-            let now = self.clock.now();
-            let Some(listener) = self.listeners.get_mut(index).filter(|l| l.ready) else { return };
-            match listener.accept(now) {
-                Accepted::Miner(socket, peer) => {
-                    let miner = MinerId(self.last_miner + 1);
-                    let token = Source::Miner(miner).token();
-                    match Connection::accepted(socket, self.poll.registry(), token) {
-                        Ok(connection) => {
-                            self.last_miner = miner.0;
-                            let conn = Conn::Miner(miner);
-                            self.peers.insert(conn, Peer::new(connection, None));
-                            self.step(Event::MinerAccepted { miner, peer });
-                            self.look_after(conn, false);
-                        }
-                        Err(error) => line(Level::Debug, "accept_failed").show("err", error).send(),
-                    }
-                }
-                Accepted::Empty => return,
-                Accepted::Paused(until, words) => {
-                    self.timers.insert((until, Timer::Accept(index)));
-                    if let Some(words) = words {
-                        line(Level::Warn, "accept_paused")
-                            .text("err", words)
-                            .text("text", "new miners wait until the system can take connections again")
-                            .send();
-                    }
-                    return;
-                }
-            }
-        }
     }
 
     fn take_requests(&mut self) {
@@ -398,14 +415,26 @@ impl EventLoop {
                     }
                     self.step(Event::Command(command));
                 }
+                Request::Ask(command, answer) => {
+                    self.refused = None;
+                    self.step(Event::Command(command));
+                    answer(self.refused.take().map_or(Ok(()), |why| Err(why.to_string())));
+                }
+                Request::Change(change) => self.change(*change),
                 Request::Refresh(reply) => {
                     self.facts.refresh(self.clock.now());
                     reply();
                 }
                 Request::CloseRecording => recording::close_for_report(self.recording.as_mut()),
                 Request::Resolved => {}
+                Request::OracleAnswer(answer) => {
+                    let answer = answer.as_deref().map_err(String::as_str);
+                    self.step(Event::OracleAnswer(answer));
+                }
             }
         }
+        // Who asked for something wants to see what came of it.
+        self.facts.flush();
     }
 
     /// Everything whose time has come.
@@ -422,6 +451,10 @@ impl EventLoop {
                     if let Some(listener) = self.listeners.get_mut(index) {
                         listener.ready = true;
                     }
+                }
+                Timer::HandOver => {
+                    self.hand_over_armed = false;
+                    self.facts.flush();
                 }
                 Timer::Save => self.save(),
                 Timer::DrainEnd => self.end = Some(Outcome::Drained),
@@ -441,17 +474,15 @@ impl EventLoop {
         if memory == self.saved {
             return;
         }
-        if let Some(state) = &self.state {
-            if state.offer(memory.clone()) {
-                self.saved = memory;
-            } else {
-                self.arm_save();
-            }
+        if self.facts.remember(memory.clone()) {
+            self.saved = memory;
+        } else {
+            self.arm_save();
         }
     }
 
     fn arm_save(&mut self) {
-        if !self.save_armed && self.state.is_some() {
+        if !self.save_armed {
             self.save_armed = true;
             self.timers.insert((self.clock.now() + SAVE_EVERY, Timer::Save));
         }
@@ -516,6 +547,7 @@ impl EventLoop {
                     // It may have spoken first.
                     self.look_after(Conn::Upstream(upstream), false);
                 }
+                Some(Pending::OracleFailed(why)) => self.step(Event::OracleAnswer(Err(&why))),
                 Some(Pending::ConnectFailed(upstream, reason)) => {
                     self.step_once(Event::ConnectFailed { upstream, reason: &reason });
                 }
@@ -540,54 +572,11 @@ impl EventLoop {
             return;
         }
         let mut actions = std::mem::take(&mut self.actions);
+        self.facts.before(actions.actions());
         for action in actions.actions() {
             self.perform(now, action, &actions);
         }
         actions.clear();
         self.actions = actions;
-    }
-
-    fn perform(&mut self, now: Time, action: &Action, buffer: &ActionBuf) {
-        match action {
-            Action::Send { conn, bytes } => {
-                if let Some(peer) = self.peers.get_mut(conn) {
-                    let message = buffer.bytes(bytes);
-                    self.facts.sent(peer.pool, message);
-                    peer.connection.send(message);
-                    peer.awaits_answer = true;
-                    self.look_after(*conn, false);
-                }
-            }
-            Action::Notice(notice) => self.facts.notice(now, notice),
-            Action::Connect { upstream, pool, host, port } => {
-                self.pool_of.insert(*upstream, *pool);
-                self.dialer.start(now, *upstream, host, *port, self.poll.registry());
-            }
-            Action::PauseReading(conn) => {
-                if let Some(peer) = self.peers.get_mut(conn) {
-                    peer.connection.paused = true;
-                }
-            }
-            Action::ResumeReading(conn) => {
-                if let Some(peer) = self.peers.get_mut(conn) {
-                    peer.connection.paused = false;
-                    self.look_after(*conn, false);
-                }
-            }
-            Action::Close(conn) => self.close(*conn),
-            Action::Drained => self.end = Some(Outcome::Drained),
-        }
-    }
-
-    /// The engine is done with a connection: whatever was still to be told about it no longer is.
-    fn close(&mut self, conn: Conn) {
-        if let Conn::Upstream(upstream) = conn {
-            self.dialer.cancel(upstream, self.poll.registry(), &mut self.scratch);
-        }
-        self.remove(conn);
-        self.pending.retain(|pending| match pending {
-            Pending::Queue(other, _) | Pending::Closed(other, _) => *other != conn,
-            Pending::Connected(id) | Pending::ConnectFailed(id, _) => Conn::Upstream(*id) != conn,
-        });
     }
 }

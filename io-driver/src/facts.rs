@@ -1,14 +1,22 @@
-//! Where notices go: log, metrics, readiness, and whoever builds a view. The only place that hands them out, so that
-//! nothing is counted twice.
+//! Where notices go: the list of blocks, log, metrics, readiness, statistics, and whoever builds a view. The only place
+//! that hands them out, so that nothing is counted twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use dpmp_core::{Notice, PoolId, Time};
+use dpmp_core::config::Config;
+use dpmp_core::ledger::{Best, Outcome, pool_key, worker_key};
+use dpmp_core::{Action, Memory, Notice, PoolId, Span, Time, Work};
 
+use crate::clock::unix_micros;
 use crate::feed::Feed;
 use crate::logs;
 use crate::metrics::Recorder;
+use crate::statistics::{self, Measured, Places, Reporter, Stopwatch};
+
+/// The statistics have this long to take the last words of the loop.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What `/readyz` wants to know.
 #[derive(Debug, Default)]
@@ -36,25 +44,68 @@ impl Readiness {
 
 /// The renderings of the one stream of facts.
 pub(crate) struct Facts {
-    recorder: Recorder,
-    readiness: Arc<Readiness>,
-    feed: Option<Feed>,
+    pub(crate) recorder: Recorder,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) feed: Option<Feed>,
+    pub(crate) reporter: Reporter,
+    pub(crate) stopwatch: Stopwatch,
+    /// Where block candidates and records are written down; none: nowhere.
+    pub(crate) places: Option<Places>,
+    /// The difficulty of the best share of all.
+    pub(crate) record: f64,
+    /// Each slot's pool, for that list.
+    pub(crate) pools: Vec<Arc<str>>,
+}
+
+/// Each slot's pool as lists name it.
+pub(crate) fn pool_keys(config: &Config) -> Vec<Arc<str>> {
+    config.pool_ids().zip(&config.pools).map(|(id, pool)| pool_key(id, &pool.address.host, pool.address.port)).collect()
 }
 
 impl Facts {
-    pub(crate) fn new(recorder: Recorder, readiness: Arc<Readiness>, feed: Option<Feed>) -> Facts {
-        Facts { recorder, readiness, feed }
+    /// What a step asks for, before any of it is done: a share that beats all that were before it is written down before
+    /// the miner hears of it. That is rarer with each one; no other share waits for a file.
+    pub(crate) fn before(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Notice(Notice::ShareResult { who, pool: Some(pool), verdict, achieved, .. }) = action
+                && *achieved > self.record
+                && achieved.is_finite()
+                && Outcome::of(verdict).is_good()
+            {
+                self.record = *achieved;
+                if let (Some(places), Some(pool)) = (&self.places, self.pools.get(pool.index())) {
+                    let unix = unix_micros() / 1_000_000;
+                    let (worker, pool, difficulty) = (worker_key(who), pool.clone(), Work::nearest(*achieved));
+                    statistics::write_record(places, &Best { difficulty, worker, pool, unix });
+                }
+            }
+        }
     }
 
     /// A fact of the engine.
     pub(crate) fn notice(&mut self, now: Time, notice: &Notice) {
-        if let Notice::PoolSubscribed { .. } | Notice::PoolUsable { .. } = notice {
-            self.readiness.pool_seen.store(true, Ordering::Relaxed);
+        match notice {
+            // First of all, and to the disk.
+            Notice::BlockCandidate { .. } => self.write_block(notice),
+            Notice::PoolSubscribed { .. } | Notice::PoolUsable { .. } => {
+                self.readiness.pool_seen.store(true, Ordering::Relaxed);
+            }
+            _ => {}
         }
         logs::render(notice);
         self.recorder.observe(now, notice);
+        self.reporter.push(now, notice);
         if let Some(feed) = &mut self.feed {
             feed.push(now, notice);
+        }
+    }
+
+    fn write_block(&self, notice: &Notice) {
+        let key = |pool: PoolId| self.pools.get(pool.index()).cloned();
+        if let Some(places) = &self.places
+            && let Some(block) = statistics::block_line(notice, unix_micros() / 1_000_000, key)
+        {
+            statistics::write_block(&places.blocks(), &block);
         }
     }
 
@@ -64,15 +115,44 @@ impl Facts {
         self.recorder.sent(pool, lines as u64);
     }
 
+    /// The loop has measured something.
+    pub(crate) fn measured(&mut self, what: Measured, span: Span) {
+        self.recorder.measured(what, span);
+        self.stopwatch.record(what, span);
+    }
+
+    /// Another config is in force.
+    pub(crate) fn config(&mut self, config: &Config) {
+        self.pools = pool_keys(config);
+        self.recorder.config(config);
+        self.reporter.config(config);
+    }
+
+    /// What the engine wants to remember over a restart. False: try again later.
+    pub(crate) fn remember(&mut self, memory: Memory) -> bool {
+        self.reporter.memory(memory)
+    }
+
     /// Brings time-based metrics up to date.
     pub(crate) fn refresh(&mut self, now: Time) {
         self.recorder.refresh(now);
     }
 
-    /// The end of a turn of the loop.
+    /// How much waits to be handed over.
+    pub(crate) fn waiting(&self) -> usize {
+        self.reporter.waiting().max(self.feed.as_ref().map_or(0, Feed::waiting))
+    }
+
+    /// Hands what happened to the threads that count and show it. What they cannot take now waits on.
     pub(crate) fn flush(&mut self) {
+        self.reporter.flush();
         if let Some(feed) = &mut self.feed {
             feed.flush();
         }
+    }
+
+    /// The end of the loop.
+    pub(crate) fn end(self, memory: Memory) {
+        self.reporter.end(memory, LAST_WORDS);
     }
 }

@@ -48,6 +48,11 @@ impl Feed {
         }
     }
 
+    /// How many facts wait to be handed over.
+    pub(crate) fn waiting(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Hands the batch over, if there is one and it is taken.
     pub(crate) fn flush(&mut self) {
         if self.batch.is_empty() {

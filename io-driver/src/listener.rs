@@ -8,7 +8,7 @@ use dpmp_core::config::Address;
 use dpmp_core::{Span, Time};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted: a farm comes back all at once after a power cut.
 const BACKLOG: i32 = 4096;
@@ -36,14 +36,32 @@ pub(crate) struct Listener {
     pub(crate) ready: bool,
 }
 
-/// Binds every address that the name stands for. The first failure fails all.
-pub(crate) fn bind_all(address: &Address) -> io::Result<Vec<std::net::TcpListener>> {
+/// Binds every address that the name stands for. The first failure fails all. `beside`: our own sockets that may have
+/// the same port, on an address that overlaps; both listen then until the old ones are closed. For nobody else is there
+/// a moment in which the port could be had, or shared.
+pub(crate) fn bind_all(address: &Address, beside: &[std::net::TcpListener]) -> io::Result<Vec<std::net::TcpListener>> {
+    let port_taken = |socket: &std::net::TcpListener| socket.local_addr().is_ok_and(|a| a.port() == address.port);
+    if !beside.iter().any(port_taken) {
+        return bind_each(address, false);
+    }
+    let share = |sockets: &[std::net::TcpListener], on| {
+        sockets.iter().try_for_each(|socket| SockRef::from(socket).set_reuse_port(on))
+    };
+    share(beside, true)?;
+    let bound = bind_each(address, true);
+    share(beside, false)?;
+    let bound = bound?;
+    share(&bound, false)?;
+    Ok(bound)
+}
+
+fn bind_each(address: &Address, shared: bool) -> io::Result<Vec<std::net::TcpListener>> {
     let mut bound = Vec::new();
     let mut seen = Vec::new();
     for address in (address.host.as_str(), address.port).to_socket_addrs()? {
         if !seen.contains(&address) {
             seen.push(address);
-            bound.push(bind(address)?);
+            bound.push(bind(address, shared)?);
         }
     }
     if bound.is_empty() {
@@ -53,12 +71,13 @@ pub(crate) fn bind_all(address: &Address) -> io::Result<Vec<std::net::TcpListene
 }
 
 /// Binds one address. `::` takes IPv4 as well, whatever the system's default is.
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn bind(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -71,6 +90,12 @@ impl Listener {
         let mut socket = TcpListener::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
         Ok(Listener { socket, pause: Span::ZERO, said: None, ready: true })
+    }
+
+    /// No longer watched; it closes when dropped.
+    pub(crate) fn forget(&mut self, registry: &Registry) {
+        // Closing it has the same effect.
+        let _ = registry.deregister(&mut self.socket);
     }
 
     /// Accepts one connection.

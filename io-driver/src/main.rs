@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dpmp::cli::{Cli, Task, TraceTask};
-use dpmp::{demo, run, simulate, traces};
+use dpmp::{demo, merge, run, simulate, traces};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -15,6 +15,8 @@ fn main() -> ExitCode {
             traces::redact(&input, &output, force)
         }
         Some(Task::Simulate { seed, hours, miners }) => simulate::simulate(seed, hours, miners),
+        Some(Task::ResetPassword { config }) => Ok(run::reset_password(config)),
+        Some(Task::MergeConfig { template, file }) => merge::command(&template, &file),
         Some(Task::CheckConfig { file }) => Ok(run::check_config(&file)),
         Some(Task::Demo { seconds, calm, ports }) => demo::demo(seconds, calm, &ports),
     };

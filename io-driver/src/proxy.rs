@@ -6,27 +6,30 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use dpmp_core::config::{Address, Config};
-use dpmp_core::{Engine, Memory};
+use dpmp_core::config::{Address, Config, Logging};
+use dpmp_core::trace::Start;
 use log::Level;
 use mio::Poll;
 
 use crate::clock::Clock;
+use crate::dashboard::{self, Dashboard};
 use crate::event_loop::{EventLoop, Outcome, Parts};
-use crate::facts::{Facts, Readiness};
+use crate::facts::{Facts, Readiness, pool_keys};
 use crate::fd_limit;
-use crate::feed::{FeedReader, feed};
-use crate::http::{Observed, Port, Server, metrics_routes};
-use crate::listener::bind_all;
+use crate::feed::feed;
+use crate::http::{Observed, Server, ServerHandle, Site, metrics_routes};
+use crate::live_weights::{self, LiveWeights};
 use crate::logs::line;
 use crate::metrics::{Metrics, Recorder};
 use crate::recording::Recording;
+use crate::reload::{Bound, Ports, Reloader, Running};
 use crate::requests::LoopHandle;
-use crate::state::{self, StateWriter};
+use crate::settings::ConfigFile;
+use crate::statistics::{self, Places, Snapshot, Started, Statistics, Stopwatch};
 
 /// What to start.
 #[derive(Debug)]
@@ -35,16 +38,29 @@ pub struct Options {
     pub config: Config,
     /// Where the config came from, for the log.
     pub config_path: String,
-    /// Where the engine's memory is kept; none: nowhere.
+    /// `state.json`, where what lasts is kept, with other files of its kind beside it; none: nowhere.
     pub state_path: Option<PathBuf>,
     /// The folder of the flight recording; none: nothing is recorded.
     pub recording_path: Option<PathBuf>,
-    /// Also give out the stream of facts, for a view.
-    pub with_feed: bool,
+    /// The file that the config came from, and its text: a new one is put in force while the proxy runs. None: the config
+    /// stays as it is.
+    pub file: Option<(ConfigFile, String)>,
+    /// The dashboard; none: there is none, whatever the config says.
+    pub dashboard: Option<DashboardOptions>,
 }
 
-struct Paths {
+/// What the dashboard needs beside the config.
+#[derive(Clone, Debug, Default)]
+pub struct DashboardOptions {
+    /// Where its files are: beside the config.
+    pub folder: PathBuf,
+    /// A password that wins over all files.
+    pub password: Option<String>,
+}
+
+struct Origin {
     config: String,
+    file: Option<(ConfigFile, String)>,
     state: Option<PathBuf>,
     recording: Option<PathBuf>,
 }
@@ -88,7 +104,7 @@ pub fn show(address: &Address) -> String {
 }
 
 /// Why a port cannot be had, for people.
-fn bind_words(error: &io::Error) -> String {
+pub(crate) fn bind_words(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => "another program uses this port (is dpmp running already?)".to_owned(),
         ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
@@ -103,65 +119,104 @@ pub struct Proxy {
     handle: LoopHandle,
     clock: Clock,
     thread: JoinHandle<Outcome>,
-    http: Option<Server>,
-    miners: Vec<SocketAddr>,
-    metrics: Vec<SocketAddr>,
-    feed: Option<FeedReader>,
+    statistics: Statistics,
+    counting: JoinHandle<Arc<Snapshot>>,
+    http: Server,
+    ports: Arc<Mutex<Ports>>,
+    metrics: Metrics,
+    reloader: Option<Reloader>,
+    dashboard: Option<Dashboard>,
 }
 
 impl Proxy {
     /// Binds the ports and starts. Miners can connect when this returns. A metrics port that cannot be had is logged,
     /// and mining goes on.
     pub fn start(options: Options) -> Result<Proxy, StartError> {
-        let Options { config, config_path, state_path, recording_path, with_feed } = options;
-        let listeners =
-            bind_all(&config.listen).map_err(|error| StartError::Listen { address: config.listen.clone(), error })?;
-        let miners = addresses(&listeners);
+        let Options { config, config_path, state_path, recording_path, file, dashboard } = options;
+        let (miners, listeners) = Bound::bind(&config.listen, None)
+            .map_err(|error| StartError::Listen { address: config.listen.clone(), error })?;
         check_descriptors(&config);
-        let paths = Paths { config: config_path, state: state_path, recording: recording_path };
-        Proxy::assemble(config, listeners, miners, paths, with_feed).map_err(StartError::System)
+        let origin = Origin { config: config_path, file, state: state_path, recording: recording_path };
+        Proxy::assemble(config, miners, listeners, origin, dashboard).map_err(StartError::System)
     }
 
     fn assemble(
-        config: Config,
+        mut config: Config,
+        miners: Bound,
         listeners: Vec<TcpListener>,
-        miners: Vec<SocketAddr>,
-        paths: Paths,
-        with_feed: bool,
+        origin: Origin,
+        dashboard: Option<DashboardOptions>,
     ) -> anyhow::Result<Proxy> {
-        let (memory, state) = match paths.state {
-            Some(path) => {
-                let (memory, trouble) = state::load(&path);
-                if let Some(words) = trouble {
-                    line(Level::Warn, "state_damaged").text("text", words).send();
-                }
-                (memory, Some(StateWriter::start(path)?))
-            }
-            None => (Memory::default(), None),
-        };
+        // What the file says; weights that were moved by hand go into what is run.
+        let said = config.clone();
+        let dashboard = dashboard.map(|options| {
+            let live = live_weights(&mut config, &options);
+            (options, live)
+        });
+        let places = origin.state.map(|state| Places { state });
+        let (clock, stopwatch) = (Clock::start(), Stopwatch::default());
+        let Started { memory, reporter, statistics, record, thread: counting } =
+            statistics::start(places.as_ref(), &config, clock, &stopwatch)?;
         let metrics = Metrics::new(config.pools.len())?;
-        let recording = paths.recording.and_then(|folder| start_recording(folder, &config, &metrics));
+        // The one place where chance comes from.
+        let seed = RandomState::new().hash_one(0u8);
+        // How lines are written is no affair of the engine's: see `event_loop/changes.rs`.
+        let start = Start::new(Config { logging: Logging::default(), ..config.clone() }, memory, seed);
+        let engine = start.engine();
+        let recording = origin.recording.and_then(|folder| start_recording(folder, start, &metrics));
         let readiness = Arc::new(Readiness::default());
         let (sender, reader) = feed();
         let poll = Poll::new()?;
         let (handle, requests) = LoopHandle::new(poll.registry())?;
         let recorder = Recorder::new(metrics.clone(), &config);
-        let facts = Facts::new(recorder, readiness.clone(), with_feed.then_some(sender));
-        let observed = Observed { handle: handle.clone(), metrics, readiness: readiness.clone() };
-        let (http, metrics) = match &config.metrics {
-            Some(address) => serve_metrics(address, observed),
-            None => (None, Vec::new()),
+        let facts = Facts {
+            recorder,
+            readiness: readiness.clone(),
+            feed: dashboard.is_some().then_some(sender),
+            reporter,
+            stopwatch,
+            places,
+            record,
+            pools: pool_keys(&config),
         };
-        say_listening(&config, &miners, &paths.config);
-        // The one place where chance comes from.
-        let seed = RandomState::new().hash_one(0u8);
-        let engine = Engine::new(config, &memory, seed);
-        let clock = Clock::start();
-        let parts = Parts { poll, handle: handle.clone(), requests, listeners, engine, clock, facts, state, recording };
+        let observed = Observed {
+            handle: handle.clone(),
+            metrics: metrics.clone(),
+            statistics: statistics.clone(),
+            readiness: readiness.clone(),
+        };
+        let http = Server::start()?;
+        let mut ports = Ports::new(miners);
+        http.handle().routes(Site::Metrics, metrics_routes(observed));
+        open_metrics(&mut ports, &config, &http.handle());
+        say_listening(&config, &ports.miners(), &origin.config);
+        let ports = Arc::new(Mutex::new(ports));
+        let running =
+            Running { handle: handle.clone(), server: http.handle(), metrics: metrics.clone(), ports: ports.clone() };
+        let reloader = origin.file.map(|(file, text)| Reloader::new(file, text, said, running));
+        let dashboard = match dashboard {
+            Some((options, live)) => {
+                let parts = dashboard::Parts {
+                    config: config.clone(),
+                    reloader: reloader.clone(),
+                    folder: options.folder,
+                    password: options.password,
+                    handle: handle.clone(),
+                    statistics: statistics.clone(),
+                    clock,
+                    feed: reader,
+                    live,
+                    ports: ports.clone(),
+                };
+                Some(open_dashboard(parts, &config, &http.handle())?)
+            }
+            None => None,
+        };
+        let parts = Parts { poll, handle: handle.clone(), requests, listeners, engine, clock, facts, recording };
         let event_loop = EventLoop::new(parts)?;
         let thread = thread::Builder::new().name("loop".to_owned()).spawn(move || event_loop.run())?;
         readiness.listening.store(true, Ordering::Relaxed);
-        Ok(Proxy { handle, clock, thread, http, miners, metrics, feed: with_feed.then_some(reader) })
+        Ok(Proxy { handle, clock, thread, statistics, counting, http, ports, metrics, reloader, dashboard })
     }
 
     /// How other threads reach the loop.
@@ -174,36 +229,48 @@ impl Proxy {
         self.clock
     }
 
-    /// Where miners connect.
-    pub fn miner_addresses(&self) -> &[SocketAddr] {
-        &self.miners
+    /// All series.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
-    /// Where metrics are served; empty if nowhere.
-    pub fn metrics_addresses(&self) -> &[SocketAddr] {
-        &self.metrics
+    /// Where everything listens now.
+    pub fn ports(&self) -> MutexGuard<'_, Ports> {
+        // A port is entered when it is bound: no panic leaves this half done.
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream of facts, if it was asked for; once.
-    pub fn take_feed(&mut self) -> Option<FeedReader> {
-        self.feed.take()
+    /// The path on which its config changes; none if it has no file.
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.reloader.clone()
     }
 
-    /// Waits for the end.
-    pub fn wait(self) -> Outcome {
+    /// Where numbers can be had.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics.clone()
+    }
+
+    /// Waits for the end. What lasts is on the disk then. The second value is the last that can be known.
+    pub fn wait(self) -> (Outcome, Arc<Snapshot>) {
         let outcome = self.thread.join().unwrap_or_else(|_| Outcome::Crashed("the event loop panicked".to_owned()));
-        if let Some(http) = self.http {
-            http.stop();
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.http.stop();
+        if let Some(dashboard) = self.dashboard {
+            dashboard.wait();
         }
-        outcome
+        let last = self.counting.join().unwrap_or_else(|_| {
+            line(Level::Error, "statistics_failed").text("text", "a bug: what was counted last is lost").send();
+            Arc::default()
+        });
+        (outcome, last)
     }
 }
 
 /// A recording that cannot be had is said, and mining goes on.
-fn start_recording(folder: PathBuf, config: &Config, metrics: &Metrics) -> Option<Recording> {
+fn start_recording(folder: PathBuf, start: Start, metrics: &Metrics) -> Option<Recording> {
     let shown = folder.display().to_string();
-    match Recording::start(folder, config.recording.max_mib, metrics.recording.clone()) {
-        Ok(recording) => Some(recording),
+    match Recording::start(folder, start.config.recording.max_mib, metrics.recording.clone()) {
+        Ok(recording) => Some(recording.of(start)),
         Err(error) => {
             line(Level::Warn, "recording_failed")
                 .text("path", shown)
@@ -215,36 +282,60 @@ fn start_recording(folder: PathBuf, config: &Config, metrics: &Metrics) -> Optio
     }
 }
 
-fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
-fn serve_metrics(address: &Address, observed: Observed) -> (Option<Server>, Vec<SocketAddr>) {
-    let started = bind_all(address).and_then(|listeners| {
-        let bound = addresses(&listeners);
-        let ports =
-            listeners.into_iter().map(|listener| Port { listener, router: metrics_routes(observed.clone()) }).collect();
-        Ok((Server::start(ports)?, bound))
-    });
-    match started {
-        Ok((server, bound)) => {
-            let port = bound.first().map_or(address.port, SocketAddr::port);
+fn open_metrics(ports: &mut Ports, config: &Config, http: &ServerHandle) {
+    let Some(address) = &config.metrics else { return ports.leave_off(Site::Metrics) };
+    match ports.open(Site::Metrics, config, http) {
+        Ok(()) => {
+            let port = ports.site(Site::Metrics).first().map_or(address.port, SocketAddr::port);
             line(Level::Info, "metrics_started").text("host", &address.host).value("port", port).send();
-            (Some(server), bound)
         }
-        Err(error) => {
-            line(Level::Warn, "metrics_start_failed")
-                .text("host", &address.host)
-                .value("port", address.port)
-                .text("err", bind_words(&error))
-                .text("text", "mining goes on without metrics; choose another port with --metrics HOST:PORT")
-                .send();
-            (None, Vec::new())
-        }
+        Err(error) => line(Level::Warn, "metrics_start_failed")
+            .text("host", &address.host)
+            .value("port", address.port)
+            .text("err", bind_words(&error))
+            .text("text", "mining goes on without metrics; choose another port with --metrics HOST:PORT")
+            .send(),
     }
 }
 
-fn check_descriptors(config: &Config) {
+/// The weights' memory; what was moved before the last stop goes into the config.
+fn live_weights(config: &mut Config, options: &DashboardOptions) -> Arc<LiveWeights> {
+    let path = options.folder.join(live_weights::NAME);
+    let live = LiveWeights::new(Some(path), config.scheduler.weights.clone());
+    if let Some(weights) = live.kept() {
+        line(Level::Info, "weights_override_loaded")
+            .text("text", "the weights that were set on the dashboard are in force, not the config's")
+            .send();
+        config.scheduler.weights = weights;
+    }
+    Arc::new(live)
+}
+
+/// A dashboard whose port cannot be had is said, and mining goes on.
+fn open_dashboard(parts: dashboard::Parts, config: &Config, http: &ServerHandle) -> io::Result<Dashboard> {
+    let ports = parts.ports.clone();
+    let (dashboard, router) = Dashboard::start(parts)?;
+    http.routes(Site::Dashboard, router);
+    let mut ports = ports.lock().unwrap_or_else(PoisonError::into_inner);
+    let address = &config.dashboard.address;
+    match ports.open(Site::Dashboard, config, http) {
+        Ok(()) => {
+            if let Some(bound) = ports.site(Site::Dashboard).first() {
+                line(Level::Info, "dashboard_started").text("host", &address.host).value("port", bound.port()).send();
+            }
+        }
+        Err(error) => line(Level::Warn, "dashboard_start_failed")
+            .text("host", &address.host)
+            .value("port", address.port)
+            .text("err", bind_words(&error))
+            .text("text", "mining goes on without the dashboard; choose another port with --dashboard HOST:PORT")
+            .send(),
+    }
+    drop(ports);
+    Ok(dashboard)
+}
+
+pub(crate) fn check_descriptors(config: &Config) {
     let limit = fd_limit::raise();
     let shortage = limit.and_then(|limit| fd_limit::shortage(limit, config.limits.max_miners, config.pools.len()));
     if let (Some(words), Some(limit)) = (shortage, limit) {

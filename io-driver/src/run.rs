@@ -8,15 +8,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dpmp_core::config::{Logging, Severity};
 use log::Level;
 
 use crate::cli::Ports;
+use crate::dashboard;
 use crate::event_loop::Outcome;
-use crate::logs::{self, Filter, RotatingFile, line};
-use crate::proxy::{Options, Proxy};
-use crate::settings;
+use crate::http::Site;
+use crate::logs::{self, line};
+use crate::proxy::{DashboardOptions, Options, Proxy, show};
+use crate::reload;
+use crate::settings::{self, ConfigFile};
 use crate::signals;
+use crate::supervisor;
 
 /// What was typed or configured is wrong.
 pub const BAD_USAGE: u8 = 2;
@@ -24,8 +27,15 @@ pub const BAD_USAGE: u8 = 2;
 /// Says all that is wrong with a file.
 pub fn check_config(file: &Path) -> ExitCode {
     match settings::check(file) {
-        Ok(warnings) => {
+        Ok((config, warnings)) => {
             warnings.iter().for_each(|warning| say(warning));
+            // The installer reads these lines.
+            say(&format!("listens: miners {}", show(&config.listen)));
+            for (name, site) in [("metrics", Site::Metrics), ("dashboard", Site::Dashboard)] {
+                if let Some(address) = reload::wanted(site, &config) {
+                    say(&format!("listens: {name} {}", show(address)));
+                }
+            }
             let but = if warnings.is_empty() { "" } else { ", with warnings" };
             say(&format!("{}: good{but}", file.display()));
             ExitCode::SUCCESS
@@ -39,8 +49,26 @@ pub fn check_config(file: &Path) -> ExitCode {
 }
 
 /// A line on stdout; whoever closed it does not want it.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// `dpmp reset-password`: a new first password for the dashboard beside this config.
+pub fn reset_password(config: Option<PathBuf>) -> ExitCode {
+    let reset = settings::find(config).and_then(|path| dashboard::reset_password(&settings::beside(&path, "")));
+    match reset {
+        Ok(path) => {
+            say(&format!("the dashboard's new password stands in {}; API tokens are revoked", path.display()));
+            if settings::dashboard_password().is_some() {
+                say("DASHBOARD_PASSWORD is set here; where it is set for the proxy, it wins");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(words) => {
+            eprintln!("dpmp: {words}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs the proxy until a signal.
@@ -52,35 +80,38 @@ pub fn run(config: Option<PathBuf>, ports: &Ports) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_USAGE));
         }
     };
-    let parsed = match settings::load(&path) {
-        Ok(parsed) => parsed,
+    let file = ConfigFile::new(path, ports);
+    let read = file.read().map_err(|problem| vec![problem]);
+    let (text, parsed) = match read.and_then(|text| file.understand(&text).map(|parsed| (text, parsed))) {
+        Ok(read) => read,
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("{problem}"));
-            eprintln!("dpmp: {} cannot be used", path.display());
+            eprintln!("dpmp: {} cannot be used", file.path.display());
             return Ok(ExitCode::from(BAD_USAGE));
         }
     };
-    let mut config = parsed.config;
-    settings::apply(ports, &mut config);
-    logs::start(output(&config.logging, &path)?, Filter::new(&config.logging)).context("cannot start the log")?;
+    let config = parsed.config;
+    logs::start(logs::open(&config.logging, &file.path)?, &config.logging).context("cannot start the log")?;
     log_panics();
-    line(Level::Info, "config_loaded").show("path", path.display()).text("version", env!("CARGO_PKG_VERSION")).send();
-    for problem in &parsed.warnings {
-        let level = if problem.severity == Severity::Error { Level::Error } else { Level::Warn };
-        line(level, problem.event)
-            .text("path", &problem.path)
-            .text("raw", &problem.value)
-            .text("reason", &problem.what)
-            .text("corrected", &problem.mend)
-            .send();
-    }
-    let state_path = Some(settings::beside(&path, "state.json"));
-    let recording_path = config.recording.enabled.then(|| settings::beside(&path, &config.recording.dir));
-    let config_path = path.display().to_string();
-    let options = Options { config, config_path, state_path, recording_path, with_feed: false };
+    line(Level::Info, "config_loaded")
+        .show("path", file.path.display())
+        .text("version", env!("CARGO_PKG_VERSION"))
+        .send();
+    reload::say_problems(&parsed.warnings);
+    let options = Options {
+        config_path: file.path.display().to_string(),
+        state_path: Some(file.beside("state.json")),
+        recording_path: config.recording.enabled.then(|| file.beside(&config.recording.dir)),
+        config,
+        dashboard: Some(DashboardOptions { folder: file.beside(""), password: settings::dashboard_password() }),
+        file: Some((file, text)),
+    };
     let proxy = Proxy::start(options)?;
     let (handle, also) = (proxy.handle(), proxy.handle());
+    let watcher = proxy.reloader().map(reload::watch).transpose().context("cannot watch the config")?;
+    supervisor::supervise(proxy.handle(), proxy.metrics()).context("cannot speak to systemd")?;
     let stop = move || {
+        supervisor::stopping();
         // If the loop takes no requests it has ended, or the watchdog ends it.
         let _ = handle.drain();
     };
@@ -89,8 +120,14 @@ pub fn run(config: Option<PathBuf>, ports: &Ports) -> anyhow::Result<ExitCode> {
             line(Level::Warn, "recording_not_closed").text("text", "the event loop takes no requests").send();
         }
     };
-    signals::watch(stop, report).context("cannot watch for signals")?;
-    let code = finish(proxy.wait());
+    let reload = move || {
+        logs::reopen();
+        if let Some(watcher) = &watcher {
+            watcher.poke();
+        }
+    };
+    signals::watch(stop, report, Some(reload)).context("cannot watch for signals")?;
+    let code = finish(proxy.wait().0);
     logs::flush(Duration::from_millis(300));
     Ok(code)
 }
@@ -113,15 +150,6 @@ fn finish(outcome: Outcome) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn output(logging: &Logging, config: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
-    let Some(name) = &logging.file else { return Ok(Box::new(io::stdout())) };
-    let path = settings::beside(config, name);
-    let limit = u64::from(logging.rotate_mib.max(1)) << 20;
-    let file = RotatingFile::open(&path, limit, logging.keep)
-        .with_context(|| format!("cannot open the log file {} (logging.file)", path.display()))?;
-    Ok(Box::new(file))
 }
 
 /// A panic is a bug of ours: where it was goes into the log, and to stderr as always.

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dpmp_core::config::{Config, Overrides, Parsed, parse, parse_with};
+use dpmp_core::config::{Config, Overrides, Parsed, Problem, Severity, parse, parse_with};
+
+use crate::cli::Ports;
 
 /// The name that is looked for when none is given.
 pub const DEFAULT_NAME: &str = "config_v2.json";
@@ -27,35 +29,96 @@ pub fn find(named: Option<PathBuf>) -> Result<PathBuf, String> {
     ))
 }
 
-/// Reads a file and the environment. What is wrong comes back as lines, all of it at once.
-pub fn load(path: &Path) -> Result<Parsed, Vec<String>> {
-    let text = read(path)?;
-    let set = |name| env::var(name).unwrap_or_default();
-    let (level, allow, deny) = (set("DPMP_LOG_LEVEL"), set("DPMP_LOG_ALLOW"), set("DPMP_LOG_DENY"));
-    let overrides = Overrides { log_level: Some(&level), log_allow: Some(&allow), log_deny: Some(&deny) };
-    parse_with(&text, &overrides).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+/// A config file, and what wins over it: the command line and the environment, which stay as they were at the start
+/// however often the file is read.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// Where it is.
+    pub path: PathBuf,
+    ports: Ports,
+    environment: [String; 3],
 }
 
-/// Reads a file alone: `Ok` holds warnings, `Err` errors and warnings.
-pub fn check(path: &Path) -> Result<Vec<String>, Vec<String>> {
-    match parse(&read(path)?) {
-        Ok(parsed) => Ok(parsed.warnings.iter().map(ToString::to_string).collect()),
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+/// Variables that win over `logging.level`, `allow` and `deny`.
+const VARIABLES: [&str; 3] = ["DPMP_LOG_LEVEL", "DPMP_LOG_ALLOW", "DPMP_LOG_DENY"];
+
+impl ConfigFile {
+    /// The file at this path, with these flags and the environment as it is now.
+    pub fn new(path: PathBuf, ports: &Ports) -> ConfigFile {
+        let environment = VARIABLES.map(|name| env::var(name).unwrap_or_default());
+        ConfigFile { path, ports: ports.clone(), environment }
+    }
+
+    /// The file's text.
+    pub fn read(&self) -> Result<String, Problem> {
+        read(&self.path)
+    }
+
+    /// What a text means in this place: with what the environment and the flags set.
+    pub fn understand(&self, text: &str) -> Result<Parsed, Vec<Problem>> {
+        let [level, allow, deny] = &self.environment;
+        let overrides = Overrides { log_level: Some(level), log_allow: Some(allow), log_deny: Some(deny) };
+        let mut parsed = parse_with(text, &overrides)?;
+        apply(&self.ports, &mut parsed.config);
+        Ok(parsed)
+    }
+
+    /// A key that an edit of the file cannot change, and what sets it.
+    pub fn overridden(&self) -> Vec<(&'static str, &'static str)> {
+        let flags = [
+            (self.ports.listen.is_some(), "listen", "--listen"),
+            (self.ports.metrics.is_some(), "metrics", "--metrics"),
+            (self.ports.dashboard.is_some(), "dashboard", "--dashboard"),
+        ];
+        let flags = flags.into_iter().filter(|(set, ..)| *set).map(|(_, key, flag)| (key, flag));
+        let keys = ["logging.level", "logging.allow", "logging.deny"];
+        let set = self.environment.iter().map(|text| !text.trim().is_empty());
+        let variables = set.zip(keys.into_iter().zip(VARIABLES)).filter(|(set, _)| *set).map(|(_, pair)| pair);
+        flags.chain(variables).collect()
+    }
+
+    /// A file that lies beside the config.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        beside(&self.path, name)
     }
 }
 
-fn read(path: &Path) -> Result<String, Vec<String>> {
-    let bytes = fs::read(path).map_err(|error| vec![format!("error: {} cannot be read: {error}", path.display())])?;
-    String::from_utf8(bytes).map_err(|_| vec![format!("error: {} is not UTF-8 text", path.display())])
+/// Reads a file alone: `Ok` holds the config and warnings, `Err` errors and warnings.
+pub fn check(path: &Path) -> Result<(Config, Vec<String>), Vec<String>> {
+    let words = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect();
+    let text = read(path).map_err(|problem| words(&[problem]))?;
+    match parse(&text) {
+        Ok(parsed) => Ok((parsed.config, words(&parsed.warnings))),
+        Err(problems) => Err(words(&problems)),
+    }
 }
 
-/// A file that lies beside the config.
+fn read(path: &Path) -> Result<String, Problem> {
+    let problem = |what: String, mend: &str| Problem {
+        severity: Severity::Error,
+        path: path.display().to_string(),
+        value: String::new(),
+        what,
+        mend: mend.to_owned(),
+        event: "config_unreadable",
+    };
+    let bytes = fs::read(path).map_err(|error| problem(format!("cannot be read: {error}"), ""))?;
+    String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned(), "save it as UTF-8"))
+}
+
+/// A file that lies beside the config; the folder itself for an empty name.
 pub fn beside(config: &Path, name: &str) -> PathBuf {
-    config.parent().unwrap_or(Path::new("")).join(name)
+    let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if name.is_empty() { folder.to_owned() } else { folder.join(name) }
+}
+
+/// `DASHBOARD_PASSWORD`, if it is set.
+pub fn dashboard_password() -> Option<String> {
+    env::var("DASHBOARD_PASSWORD").ok().filter(|password| !password.is_empty())
 }
 
 /// Applies what the command line sets.
-pub fn apply(ports: &crate::cli::Ports, config: &mut Config) {
+pub fn apply(ports: &Ports, config: &mut Config) {
     if let Some(listen) = &ports.listen {
         config.listen = listen.clone();
     }

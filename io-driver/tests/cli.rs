@@ -97,3 +97,64 @@ fn the_environment_chooses_config_and_events() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
 }
+
+#[test]
+fn merge_config_adds_and_keeps() {
+    let folder = folder("merge");
+    let file = folder.join("config_v2.json");
+    let text =
+        "{\n  \"pools\": {\"A\": {\"host\": \"a.example\"}, \"B\": {\"host\": \"b.example\"}},\n  \"mine\": 1\n}\n";
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../config_v2_example.json");
+    let merge = || dpmp().arg("merge-config").arg(example).arg(&file).output().unwrap();
+    let said = merge();
+    assert!(said.status.code() == Some(0) && words(&said).contains("not there"), "{}", words(&said));
+    fs::write(&file, text).unwrap();
+    let said = merge();
+    assert_eq!(said.status.code(), Some(0), "{}", words(&said));
+    assert!(words(&said).contains("added listen.port: 3350"), "{}", words(&said));
+    let merged = fs::read_to_string(&file).unwrap();
+    for part in ["{\n  \"pools\": {\"A\": {\"host\": \"a.example\"", "\n  \"mine\": 1,\n  \"listen\": {\n    \"host\""]
+    {
+        assert!(merged.contains(part), "{merged}");
+    }
+    let backups = || fs::read_dir(&folder).unwrap().filter(|e| e.as_ref().unwrap().path() != file).count();
+    assert_eq!(backups(), 1);
+    let said = merge();
+    assert!(words(&said).contains("nothing to add"), "{}", words(&said));
+    assert_eq!((fs::read_to_string(&file).unwrap(), backups()), (merged, 1));
+    fs::write(&file, "{\"a\": ").unwrap();
+    assert_eq!(merge().status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"a\": ");
+}
+
+#[test]
+fn systemd_is_told_how_it_goes() {
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+    let (pool_a, pool_b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
+    let folder = folder("systemd");
+    let notify = folder.join("notify");
+    let socket = UnixDatagram::bind(&notify).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (port, metrics) = (free_port(), free_port());
+    let config = write_config(&folder, port, metrics, [pool_a.address, pool_b.address], "");
+    let mut command = dpmp();
+    command.arg("--config").arg(config).env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "300000");
+    let mut proxy = Proxy::run(command, folder, port, metrics);
+    let next = || {
+        let mut buffer = [0; 4096];
+        let n = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    };
+    assert!(next().contains("READY=1"));
+    let mut miner = support::Miner::connect(port);
+    miner.login("w.rig");
+    let until = |wanted: &str| {
+        (0..100).map(|_| next()).find(|said| said.contains(wanted)).unwrap_or_else(|| panic!("no {wanted}"))
+    };
+    let said = until("STATUS=1 miner; pool A up");
+    assert!(said.contains("WATCHDOG=1"), "{said}");
+    proxy.signal("TERM");
+    until("STOPPING=1");
+    assert_eq!(proxy.ended().0.code(), Some(0));
+}

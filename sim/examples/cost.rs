@@ -5,14 +5,18 @@
 //! cargo run --release -p dpmp-sim --example cost -- jobs 20000
 //! cargo run --release -p dpmp-sim --example cost -- shares 20000
 //! cargo run --release -p dpmp-sim --example cost -- shares 20000 recorded
+//! cargo run --release -p dpmp-sim --example cost -- hashes 20000
 //! ```
+//!
+//! `hashes` is what a share's check cannot do without: the coinbase, the branches and the header, hashed and nothing else.
 
 use std::env;
 use std::time::Instant;
 
 use dpmp_core::config::PoolConfig;
 use dpmp_core::trace::Recorder;
-use dpmp_core::{Action, ActionBuf, Config, Conn, Engine, Event, Memory, MinerId, Time, UpstreamId};
+use dpmp_core::{Action, ActionBuf, Config, Conn, Engine, Event, Memory, MinerId, PoolMemory, Time, UpstreamId};
+use dpmp_sim::header::{Header, merkle_root};
 
 const MINERS: u64 = 100;
 
@@ -59,7 +63,16 @@ fn notify(job: u64) -> String {
 /// An engine with miners that work for pool A; gives their upstreams.
 fn ready(out: &mut ActionBuf) -> (Engine, Vec<UpstreamId>) {
     let config = Config::with_pools(vec![PoolConfig::new("A"), PoolConfig::new("B")], vec![1_000_000, 0]);
-    let mut engine = Engine::new(config, &Memory::default(), 1);
+    // Known from an earlier run, so that no miner waits for a probe.
+    let known = PoolMemory { extranonce2_bytes: Some(8), version_mask: Some(0x1fff_e000) };
+    let pools = config.pools.iter().map(|p| (format!("{}:{}", p.address.host, p.address.port), known)).collect();
+    let mut engine = Engine::new(config, &Memory { pools, ..Memory::default() }, 1);
+    engine.step(Time(0), Event::Tick, out);
+    let probes: Vec<UpstreamId> = engine.upstreams().map(|(upstream, ..)| upstream).collect();
+    for upstream in probes {
+        engine.step(Time(0), Event::ConnectFailed { upstream, reason: "refused" }, out);
+    }
+    out.clear();
     let mut upstreams = Vec::new();
     for miner in 1..=MINERS {
         let conn = Conn::Miner(MinerId(miner));
@@ -84,9 +97,27 @@ fn ready(out: &mut ActionBuf) -> (Engine, Vec<UpstreamId>) {
     (engine, upstreams)
 }
 
+/// The hashing of a share of [`notify`]'s jobs, bare.
+fn hash(times: u64) {
+    let mut coinbase = vec![1u8; 60 + 4 + 8 + 178];
+    let branches = [[0x5a; 32]; 12];
+    let start = Instant::now();
+    let mut any = 0u8;
+    for i in 0..times {
+        coinbase[64..72].copy_from_slice(&i.to_be_bytes());
+        let root = merkle_root(&coinbase, &branches);
+        let header = Header { version: 1, prevhash: [0; 32], root, ntime: 1, nbits: 1, nonce: i as u32 };
+        any |= header.hash()[0];
+    }
+    println!("hashes: {times}, {:.2} µs each ({any:02x})", start.elapsed().as_secs_f64() * 1e6 / times as f64);
+}
+
 fn main() {
     let what = env::args().nth(1).unwrap_or_default();
     let times: u64 = env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    if what == "hashes" {
+        return hash(times);
+    }
     let mut out = ActionBuf::new();
     let (mut engine, upstreams) = ready(&mut out);
     let jobs: Vec<String> = (1..1000).map(notify).collect();
@@ -124,6 +155,6 @@ fn main() {
     let start = Instant::now();
     let mut recorder = Recorder::new(&engine, 2, 0);
     let with = start.elapsed().as_secs_f64() * 1e3;
-    let folded = recorder.writer().checkpoint_bytes();
+    let folded = recorder.writer().origin_bytes();
     println!("a checkpoint at {MINERS} miners: {checkpoint} bytes in {took:.2} ms; folded: {folded} in {with:.2} ms");
 }

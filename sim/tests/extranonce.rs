@@ -269,6 +269,45 @@ fn a_pool_sets_another_extranonce() {
     assert!(!rig.seen(1).job().clean, "only the next one");
 }
 
+/// A miner that subscribed again a moment ago because its only pool had changed, and whose new size does not fit either.
+fn stranded() -> Rig {
+    let mut rig = Rig::new(config(100, 0), &memory(8, 8));
+    rig.miner_ready(1, ASIC);
+    rig.pool_easy(A, "aabbccdd", 8);
+    rig.pool(A, r#"{"id":null,"method":"mining.set_extranonce","params":["99887766",4]}"#);
+    rig.pool(A, &rig::notify("2", false));
+    assert!(!rig.stays(1), "it has to subscribe again");
+    rig.miner_connects(251);
+    rig.miner(251, &format!(r#"{{"id":1,"method":"mining.subscribe","params":["{ASIC}"]}}"#));
+    rig.miner(251, r#"{"id":2,"method":"mining.authorize","params":["own.wallet.w1","pw"]}"#);
+    assert_eq!(told(&rig, 251), (1, 3));
+    rig.pool_easy(A, "aabbccdd", 3);
+    assert_eq!(rig.works_for(251), None);
+    rig
+}
+
+#[test]
+fn a_pool_that_fits_again_is_worked_for_again() {
+    let mut rig = stranded();
+    rig.pool(A, r#"{"id":null,"method":"mining.set_extranonce","params":["99887766",6]}"#);
+    rig.pool(A, &rig::notify("3", false));
+    assert_eq!(rig.works_for(251), Some(A));
+    assert!(rig.share(251, Search::default()).is_empty());
+    assert_eq!(rig.pool_accepts(A), 1);
+}
+
+#[test]
+fn a_miner_that_fits_no_pool_subscribes_again_though_it_did_so_lately() {
+    let mut rig = stranded();
+    rig.pool(A, &rig::notify("3", false));
+    assert!(rig.stays(251), "not again at once");
+    rig.wait(Span::secs(61));
+    rig.pool(A, &rig::notify("4", false));
+    assert!(!rig.stays(251), "without work there is nothing to lose");
+    rig.miner_ready(501, ASIC);
+    assert_eq!(told(&rig, 501), (1, 2));
+}
+
 #[test]
 fn an_unknown_firmware_whose_shares_all_fail_gets_the_next_layout() {
     let mut rig = Rig::new(config(50, 50), &memory(4, 8));

@@ -1,10 +1,12 @@
-//! The committed recordings: small scripted sessions from the first event on. `cargo test -p dpmp-sim --test golden --
+//! The committed recordings: small sessions from the first event on, scripted or from a simulated world. `cargo test -p dpmp-sim --test golden --
 //! --ignored` writes them anew, when what the engine sends or remembers was changed on purpose. That they replay, and
 //! what they look like, is tested where `dpmp replay` is (io-driver/tests/traces.rs).
 
+mod golden_worlds;
 mod rig;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use dpmp_core::{Command, Conn, Event, Memory, MinerId, Span};
 use rig::{A, B, Rig, config, memory, notify};
@@ -162,18 +164,44 @@ fn bad_manners() -> Rig {
     rig
 }
 
+/// A session's name, and what plays it.
+type Script = (&'static str, fn() -> Rig);
+
+const SCRIPTS: [Script; 5] = [
+    ("two-pools", two_pools),
+    ("verdicts", verdicts),
+    ("outages", outages),
+    ("first-contact", first_contact),
+    ("bad-manners", bad_manners),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots")
+}
+
+/// All recordings that are made here, by name.
+fn made() -> Vec<(&'static str, Vec<u8>)> {
+    let scripts = SCRIPTS.iter().map(|(name, session)| (*name, session().recording()));
+    let worlds = golden_worlds::all();
+    scripts.chain(worlds.iter().map(|golden| (golden.0, golden_worlds::record(golden)))).collect()
+}
+
+/// Twelve and more, each with a timeline that somebody has read.
+#[test]
+fn what_is_made_here_is_committed() {
+    let worlds = golden_worlds::all();
+    assert!(worlds.len() >= 12);
+    for name in worlds.iter().map(|golden| golden.0).chain(SCRIPTS.iter().map(|script| script.0)) {
+        for file in [format!("{name}.trace"), format!("timelines/{name}.snap")] {
+            assert!(folder().join(&file).exists(), "snapshots/{file} is missing; CONTRIBUTING.md says how it is made");
+        }
+    }
+}
+
 #[test]
 #[ignore = "writes the committed recordings anew"]
 fn write_the_committed_recordings() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots");
-    for (name, session) in [
-        ("two-pools", two_pools as fn() -> Rig),
-        ("verdicts", verdicts),
-        ("outages", outages),
-        ("first-contact", first_contact),
-        ("bad-manners", bad_manners),
-    ] {
-        let bytes = session().recording();
-        std::fs::write(folder.join(format!("{name}.trace")), bytes).expect("can be written");
+    for (name, bytes) in made() {
+        fs::write(folder().join(format!("{name}.trace")), bytes).expect("can be written");
     }
 }

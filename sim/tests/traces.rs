@@ -4,8 +4,8 @@ mod rig;
 
 use dpmp_core::config::Address;
 use dpmp_core::trace::{
-    EndReason, Ending, Fault, Part, Reader, Record, Recorder, Replay, ReplayError, Segment, SegmentWriter, Summary,
-    redact, replay,
+    EndReason, Ending, Fault, Origin, Part, Reader, Record, Recorder, Replay, ReplayError, Segment, SegmentWriter,
+    Summary, redact, replay,
 };
 use dpmp_core::{ActionBuf, Command, Config, Conn, Event, MinerId, Span};
 use rig::{A, B, Rig, config, memory};
@@ -246,7 +246,7 @@ fn a_changed_event_is_found() {
         mismatches += 1;
     }
     assert!(mismatches > 0);
-    let mut writer = SegmentWriter::new(&found[0].header, &found[0].checkpoint().expect("good"));
+    let mut writer = SegmentWriter::new(&found[0].header, &found[0].origin().expect("good"));
     for record in records {
         writer.record(&record);
     }
@@ -358,6 +358,57 @@ fn hostile_bytes_never_panic_the_reader() {
         }
         assert!(covered > 0 || changed.is_empty());
     }
+}
+
+/// A file of nothing but heads of segments, each with a checkpoint that claims all the rest: reading it takes time by its
+/// length, not by the square of it (which would be hours).
+#[test]
+fn a_hostile_recording_takes_time_by_its_length() {
+    let (_, good) = session(None);
+    let header = 8 + 5 + u32::from_le_bytes(good[9..13].try_into().expect("four bytes")) as usize + 4;
+    let (head, total) = (&good[..header], 48 << 20);
+    let mut bytes = Vec::with_capacity(total);
+    while bytes.len() + 200 < total {
+        bytes.extend_from_slice(head);
+        let claimed = (total - bytes.len() - 9) as u32;
+        bytes.push(2);
+        bytes.extend(claimed.to_le_bytes());
+    }
+    bytes.resize(total, 0);
+    let mut covered = 0;
+    for part in Reader::new(&bytes) {
+        let Part::Damage(damage) = part else { panic!("{part:?}") };
+        assert_eq!(damage.offset, covered, "each byte is told of once");
+        covered += damage.bytes;
+    }
+    assert_eq!(covered, total as u64);
+    // What follows damage that wastes little is still found.
+    let mut some = head.to_vec();
+    some.push(2);
+    some.extend((good.len() as u32).to_le_bytes());
+    let some = [some.as_slice(), &good, &[0; 9]].concat();
+    assert_eq!(segments(&some).len(), 1);
+}
+
+/// What an engine is made of tells no name either, and stays what the engine is made of.
+#[test]
+fn a_redacted_recording_begins_at_the_first_event_too() {
+    let (_, bytes) = session(None);
+    let redacted = redact(&bytes, [42; 32]).expect("can be redacted");
+    let (before, after) = (segments(&bytes), segments(&redacted.bytes));
+    let (Ok(Origin::Start(was)), Ok(Origin::Start(is))) = (before[0].origin(), after[0].origin()) else {
+        panic!("from the first event on")
+    };
+    assert_eq!((was.seed, was.config.scheduler.clone()), (is.seed, is.config.scheduler.clone()));
+    for (a, b) in was.config.pools.iter().zip(&is.config.pools) {
+        assert!(a.wallet != b.wallet && a.wallet.len() == b.wallet.len());
+        assert!(a.address.host != b.address.host && a.address.host.len() == b.address.host.len());
+    }
+    // The memory is found under the pseudonyms.
+    let known =
+        |origin: &dpmp_core::trace::Start| origin.memory.pools.iter().map(|(name, _)| name.len()).collect::<Vec<_>>();
+    assert_eq!(known(&was), known(&is));
+    assert!(is.memory.pools.iter().all(|(name, _)| was.memory.pools.iter().all(|(other, _)| other != name)));
 }
 
 #[test]

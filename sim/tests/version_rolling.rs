@@ -12,7 +12,7 @@ const BIP_320: u32 = 0x1fff_e000;
 /// What earlier runs learnt: these masks.
 fn masks(a: u32, b: u32) -> Memory {
     let pool = |size, mask| PoolMemory { extranonce2_bytes: Some(size), version_mask: Some(mask) };
-    Memory { pools: vec![("pool-a:3333".into(), pool(8, a)), ("pool-b:3333".into(), pool(4, b))] }
+    Memory { pools: vec![("pool-a:3333".into(), pool(8, a)), ("pool-b:3333".into(), pool(4, b))], ..Memory::default() }
 }
 
 fn configure(mask: &str) -> String {

@@ -5,8 +5,8 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::types::{
-    Address, Config, Dashboard, Limits, LogLevel, Logging, Mode, Oracle, OracleFallback, OracleSource, PoolConfig,
-    ReadAccess, Recording, SchedulerConfig, Vardiff,
+    Address, Config, Dashboard, Limits, LogFormat, LogLevel, Logging, Mode, Oracle, OracleFallback, OracleSource,
+    PoolConfig, ReadAccess, Recording, SchedulerConfig, Vardiff, WEIGHT_SUM,
 };
 use crate::time::Span;
 
@@ -32,6 +32,7 @@ impl Config {
         Config {
             listen: Address { host: ANY_HOST.to_string(), port: LISTEN_PORT },
             metrics: Some(Address { host: ANY_HOST.to_string(), port: METRICS_PORT }),
+            metrics_per_worker: false,
             pools,
             scheduler: SchedulerConfig::with_weights(weights),
             limits: Limits::default(),
@@ -41,6 +42,25 @@ impl Config {
             recording: Recording::default(),
             oracle: Oracle::default(),
         }
+    }
+}
+
+/// One pool that gets everything.
+impl Default for Config {
+    fn default() -> Config {
+        Config::with_pools(alloc::vec![PoolConfig::default()], alloc::vec![WEIGHT_SUM])
+    }
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> SchedulerConfig {
+        SchedulerConfig::with_weights(Vec::new())
+    }
+}
+
+impl Default for PoolConfig {
+    fn default() -> PoolConfig {
+        PoolConfig::new("A")
     }
 }
 
@@ -85,7 +105,17 @@ impl Default for Limits {
 
 impl Default for Logging {
     fn default() -> Logging {
-        Logging { level: LogLevel::Info, allow: Vec::new(), deny: Vec::new(), file: None, rotate_mib: 50, keep: 3 }
+        Logging {
+            level: LogLevel::Info,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            file: None,
+            rotate_mib: 50,
+            keep: 3,
+            gzip: false,
+            format: LogFormat::Json,
+            burst: 1_000,
+        }
     }
 }
 
@@ -119,7 +149,8 @@ impl Default for Oracle {
             auto_balance: false,
             max_deviation: 20,
             source: OracleSource::Own,
-            url: ORACLE_URL.to_string(),
+            base_weights: Vec::new(),
+            url: String::new(),
             poll: Span::secs(600),
             fallback: OracleFallback::Config,
         }

@@ -28,7 +28,7 @@ pub(super) const TOP: &[&str] = &[
     "metrics_port",
 ];
 pub(super) const LISTEN: &[&str] = &["host", "port"];
-pub(super) const METRICS: &[&str] = &["enabled", "host", "port"];
+pub(super) const METRICS: &[&str] = &["enabled", "host", "port", "per_worker"];
 pub(super) const POOL: &[&str] =
     &["name", "host", "port", "wallet", "chain", "password", "algorithm", "silence_seconds"];
 pub(super) const SCHEDULER: &[&str] = &[
@@ -49,7 +49,8 @@ pub(super) const SCHEDULER: &[&str] = &[
     "repay_minutes",
 ];
 pub(super) const DIFFICULTY: &[&str] = &["default_min", "poolA_min", "poolB_min", "poolA_max", "poolB_max"];
-pub(super) const LOGGING: &[&str] = &["level", "allow", "deny", "json", "file", "rotate_mib", "keep"];
+pub(super) const LOGGING: &[&str] =
+    &["level", "allow", "deny", "json", "file", "rotate_mib", "keep", "gzip", "format", "burst"];
 pub(super) const LIMITS: &[&str] = &["max_miners", "per_address"];
 pub(super) const VARDIFF: &[&str] = &["enabled", "shares_per_minute"];
 pub(super) const DASHBOARD: &[&str] = &["enabled", "host", "port", "read", "lock_wallets", "allowed_hosts"];
@@ -68,6 +69,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("dashboard", DASHBOARD),
     ("recording", RECORDING),
 ];
+
+/// Sections and the keys that mean something in them, for forms. `listen` and `metrics` are not among them.
+pub fn known_keys() -> &'static [(&'static str, &'static [&'static str])] {
+    HOMES
+}
 
 /// Warns of each key that is nearly a known one, or known in another section. Values are not shown: a misspelt
 /// `wallet` holds a wallet.

@@ -22,10 +22,11 @@ mod types;
 mod weights;
 
 pub use defaults::{DASHBOARD_PORT, LISTEN_PORT, METRICS_PORT, ORACLE_URL, POOL_PORT};
+pub use known::known_keys;
 pub use parse::{MAX_BYTES, Overrides, Parsed, parse, parse_with};
 pub use problem::{Problem, Severity};
 pub use types::{
-    Address, Config, Dashboard, Limits, LogLevel, Logging, MAX_POOLS, Mode, Oracle, OracleFallback, OracleSource,
-    PoolConfig, ReadAccess, Recording, SchedulerConfig, Vardiff, WEIGHT_SUM, slot_of_key,
+    Address, Config, Dashboard, Limits, LogFormat, LogLevel, Logging, MAX_POOLS, Mode, Oracle, OracleFallback,
+    OracleSource, PoolConfig, ReadAccess, Recording, SchedulerConfig, Vardiff, WEIGHT_SUM, slot_of_key,
 };
 pub use weights::normalise;

@@ -84,14 +84,15 @@ fn read(top: &Section<'_>, overrides: &Overrides<'_>, out: &mut Report) -> Confi
     known::check(&listen, known::LISTEN, out);
     let default = Address { host: ANY_HOST.to_string(), port: LISTEN_PORT };
     let listen = address::of_listener(&listen, Some((top, "listen_host", "listen_port")), default, true, out);
-    let metrics = metrics(top, out);
+    let (metrics, metrics_per_worker) = metrics(top, out);
 
     let pools = top.section("pools", out);
     let wrong_type = top.field("pools").is_some_and(|f| !matches!(f.node, Node::Object(_)));
     let present = if wrong_type { Vec::new() } else { pools::slots(&pools, out) };
     let section = top.section("scheduler", out);
     let scheduler = scheduler::scheduler(&section, &present, out);
-    let oracle = scheduler::oracle(&section, out);
+    let mut oracle = scheduler::oracle(&section, out);
+    oracle.base_weights.clone_from(&scheduler.weights);
     let difficulty = difficulty(top, out);
     let pools = (0..present.len())
         .map(|slot| {
@@ -104,6 +105,7 @@ fn read(top: &Section<'_>, overrides: &Overrides<'_>, out: &mut Report) -> Confi
     Config {
         listen,
         metrics,
+        metrics_per_worker,
         pools,
         scheduler,
         limits: sections::limits(&top.section("limits", out), out),
@@ -115,7 +117,7 @@ fn read(top: &Section<'_>, overrides: &Overrides<'_>, out: &mut Report) -> Confi
     }
 }
 
-fn metrics(top: &Section<'_>, out: &mut Report) -> Option<Address> {
+fn metrics(top: &Section<'_>, out: &mut Report) -> (Option<Address>, bool) {
     let section = top.section("metrics", out);
     known::check(&section, known::METRICS, out);
     let default = Address { host: ANY_HOST.to_string(), port: METRICS_PORT };
@@ -123,7 +125,7 @@ fn metrics(top: &Section<'_>, out: &mut Report) -> Option<Address> {
     let address = address::of_listener(&section, older, default, false, out);
     let enabled = section.field("enabled").or_else(|| top.field("metrics_enabled"));
     let enabled = enabled.and_then(|f| f.flag(out)).unwrap_or(true);
-    enabled.then_some(address)
+    (enabled.then_some(address), section.flag("per_worker", false, out))
 }
 
 /// v2 passes over a `downstream_diff` that is no object.

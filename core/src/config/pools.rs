@@ -10,6 +10,8 @@ use super::problem::{Problem, Report, Severity, event};
 use super::read::{Field, Section};
 use super::tree::Node;
 use super::types::{MAX_POOLS, PoolConfig, key_of_slot, slot_of_key};
+use crate::chain::address::Check;
+use crate::chain::{self, Chain};
 use crate::difficulty::Difficulty;
 use crate::time::Span;
 
@@ -77,11 +79,15 @@ pub(super) fn pool(
     let default = PoolConfig::new(&key);
     let name = section.text("name", out).map(|n| n.trim().to_string()).filter(|n| !n.is_empty());
     let (min_difficulty, max_difficulty) = difficulties(difficulty, &key, out);
+    let address = address::of_pool(&section, default.address, severity, out);
+    let wallet = wallet(&section, severity, out);
+    let chain = section.text("chain", out).map(|c| c.trim().to_uppercase()).unwrap_or(default.chain);
+    check_wallet(&section, &wallet, &chain, out);
     PoolConfig {
         name: name.unwrap_or(default.name),
-        address: address::of_pool(&section, default.address, severity, out),
-        wallet: wallet(&section, severity, out),
-        chain: section.text("chain", out).map(|c| c.trim().to_uppercase()).unwrap_or(default.chain),
+        address,
+        wallet,
+        chain,
         password: section.text("password", out).filter(|p| !p.is_empty()),
         sha256d: sha256d(&section, out),
         silence: Span::secs(u64::from(section.clamped("silence_seconds", 180, (30, 86_400), out))),
@@ -108,6 +114,24 @@ fn wallet(section: &Section<'_>, severity: Severity, out: &mut Report) -> String
         field.warn("space around the address", "it is left out".to_string(), event::CORRECTED, out);
     }
     wallet.to_string()
+}
+
+/// A wallet that cannot be right for a chain that is known. v2 took any text, so it is taken, and said.
+fn check_wallet(section: &Section<'_>, wallet: &str, chain: &str, out: &mut Report) {
+    let (Some(chain), Some(field)) = (Chain::of(chain), section.field("wallet")) else { return };
+    let (what, mend) = match chain::address::check(wallet, Some(chain)) {
+        Check::BadCheckSum { at } => {
+            let place = at.map(|at| format!("; character {} seems to be the wrong one", at + 1)).unwrap_or_default();
+            let what = format!("looks like an address, but its check sum is wrong{place}");
+            (what, "copy it again from your wallet: a block paid to a wrong address is lost".to_string())
+        }
+        Check::OtherChain(other) => {
+            let what = format!("an address of {}, but the pool's chain is {}", other.name(), chain.name());
+            (what, "the wallets may have been swapped: write an address of the pool's own chain".to_string())
+        }
+        Check::Valid(_) | Check::Testnet(_) | Check::NotAnAddress => return,
+    };
+    field.warn(&what, mend, event::WALLET, out);
 }
 
 fn sha256d(section: &Section<'_>, out: &mut Report) -> bool {

@@ -62,6 +62,8 @@ pub(super) mod event {
     pub(in super::super) const CORRECTED: &str = "config_value_corrected";
     /// A value that has no effect.
     pub(in super::super) const IGNORED: &str = "config_value_ignored";
+    /// A wallet that cannot be right.
+    pub(in super::super) const WALLET: &str = "config_wallet_doubtful";
     /// A key that looks like a misspelt one.
     pub(in super::super) const UNKNOWN_KEY: &str = "config_unknown_key";
     /// A key that stands twice.

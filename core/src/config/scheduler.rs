@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use super::defaults::ORACLE_URL;
 use super::known;
 use super::number::Decimal;
 use super::problem::{Problem, Report, Severity, event};
@@ -189,6 +190,9 @@ pub(super) fn oracle(section: &Section<'_>, out: &mut Report) -> Oracle {
         OracleSource::Own => &[("own", OracleSource::Own), ("url", OracleSource::Url)],
         OracleSource::Url => &[("url", OracleSource::Url), ("own", OracleSource::Own)],
     };
+    let source = section.choice("oracle_source", sources, source, out);
+    // With the own source nobody is asked, unless the file names whom.
+    let unnamed = if source == OracleSource::Url { ORACLE_URL } else { "" };
     let fallbacks = [("config", OracleFallback::Config), ("even", OracleFallback::Even)];
     let deviation = section.field("auto_balance_max_deviation");
     let deviation = deviation.and_then(|f| f.clamped((5, 45), "config_safety_max_deviation_clamped", out));
@@ -197,8 +201,9 @@ pub(super) fn oracle(section: &Section<'_>, out: &mut Report) -> Oracle {
     Oracle {
         auto_balance: section.flag("auto_balance", default.auto_balance, out),
         max_deviation: deviation.and_then(|d| u8::try_from(d).ok()).unwrap_or(default.max_deviation),
-        source: section.choice("oracle_source", sources, source, out),
-        url: url.unwrap_or(default.url),
+        source,
+        base_weights: Vec::new(),
+        url: url.unwrap_or_else(|| unnamed.to_string()),
         poll: poll.map_or(default.poll, |p| Span::secs(u64::from(p))),
         fallback: section.choice("oracle_fallback", &fallbacks, default.fallback, out),
     }

@@ -7,7 +7,7 @@ use super::address;
 use super::known;
 use super::problem::{Problem, Report, Severity, event};
 use super::read::Section;
-use super::types::{Dashboard, Limits, LogLevel, Logging, ReadAccess, Recording, Vardiff};
+use super::types::{Dashboard, Limits, LogFormat, LogLevel, Logging, ReadAccess, Recording, Vardiff};
 
 /// What the environment may set.
 const LEVELS: &str = "write info, or one of quiet, error, warn, debug, trace; taken as info";
@@ -68,6 +68,9 @@ pub(super) fn logging(
         file: section.text("file", out).filter(|file| !file.trim().is_empty()),
         rotate_mib: section.clamped("rotate_mib", default.rotate_mib, (1, 1_000_000), out),
         keep: section.clamped("keep", default.keep, (0, 1_000), out),
+        gzip: section.flag("gzip", default.gzip, out),
+        format: section.choice("format", &[("json", LogFormat::Json), ("text", LogFormat::Text)], default.format, out),
+        burst: section.clamped("burst", default.burst, (0, 1_000_000), out),
     }
 }
 

@@ -1,4 +1,7 @@
 //! The configuration's types: what is left after parsing, clamped and valid. No type here knows the file's form.
+//!
+//! Recordings hold configs as JSON by the names of these fields. What is not there has its default (`defaults`), so that a
+//! field can be added and old recordings still be read.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
@@ -12,11 +15,15 @@ use crate::time::Span;
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// Where miners connect.
     pub listen: Address,
     /// Where Prometheus scrapes; none when switched off.
     pub metrics: Option<Address>,
+    /// Each worker has series of its own there. The engine does not look at it, but a config that differs in it alone is
+    /// another one, in a recording as in life.
+    pub metrics_per_worker: bool,
     /// The pools in the order of their keys: index 0 is A. At least one.
     pub pools: Vec<PoolConfig>,
     /// How work is divided.
@@ -25,13 +32,13 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged, and where to.
     pub logging: Logging,
-    /// Difficulty by miner. Read and kept; obeyed from a later version on.
+    /// Difficulty by miner.
     pub vardiff: Vardiff,
     /// The web pages.
     pub dashboard: Dashboard,
     /// The flight recording.
     pub recording: Recording,
-    /// Weights by the chains' hash rates. Read and kept; obeyed from a later version on.
+    /// Weights by the chains' hash rates.
     pub oracle: Oracle,
 }
 
@@ -46,6 +53,7 @@ pub struct Address {
 
 /// One configured pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PoolConfig {
     /// The key in the file: `A`, `B`, ...
     pub key: String,
@@ -71,8 +79,9 @@ pub struct PoolConfig {
 
 /// How work is divided among the pools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SchedulerConfig {
-    /// Whether each miner divides its own work, or the fleet is divided. Read and kept; obeyed from a later version on.
+    /// Whether each miner divides its own work, or the fleet is divided.
     pub mode: Mode,
     /// Shares of work in parts per million, one a pool, in sum 1,000,000.
     pub weights: Vec<u32>,
@@ -84,12 +93,13 @@ pub struct SchedulerConfig {
     pub failover: Option<PoolId>,
     /// Work lost to an outage is repaid up to this much of it.
     pub repay: Span,
-    /// Workers held on one pool, by worker name. Read and kept; obeyed from a later version on.
+    /// Workers held on one pool, by worker name.
     pub pins: BTreeMap<String, PoolId>,
 }
 
 /// Bounds that an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Miners connected at once.
     pub max_miners: u32,
@@ -99,6 +109,7 @@ pub struct Limits {
 
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Logging {
     /// The least important level that is written.
     pub level: LogLevel,
@@ -112,6 +123,22 @@ pub struct Logging {
     pub rotate_mib: u32,
     /// This many rotated files are kept.
     pub keep: u32,
+    /// Rotated files are compressed.
+    pub gzip: bool,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// Lines of one event that are written in ten seconds; those beyond are counted, and told in one line. 0: no bound.
+    pub burst: u32,
+}
+
+/// What a log line looks like: `logging.format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// Time, level, event, fields, for people.
+    Text,
 }
 
 /// How work is divided: `scheduler.mode`.
@@ -126,6 +153,7 @@ pub enum Mode {
 
 /// Difficulty by miner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vardiff {
     /// Off: miners are told the pool's difficulty.
     pub enabled: bool,
@@ -135,6 +163,7 @@ pub struct Vardiff {
 
 /// The web pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dashboard {
     /// Off: nothing listens.
     pub enabled: bool,
@@ -160,6 +189,7 @@ pub enum ReadAccess {
 
 /// The flight recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recording {
     /// Off: nothing is recorded.
     pub enabled: bool,
@@ -171,6 +201,7 @@ pub struct Recording {
 
 /// Weights by the chains' hash rates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Oracle {
     /// The weights follow the oracle.
     pub auto_balance: bool,
@@ -178,7 +209,10 @@ pub struct Oracle {
     pub max_deviation: u8,
     /// Where numbers come from.
     pub source: OracleSource,
-    /// The address that is asked when the source is [`OracleSource::Url`].
+    /// The weights of the file, which hold while there are no numbers; other weights may be in force. Parts per million,
+    /// one a pool; empty: those of the scheduler.
+    pub base_weights: Vec<u32>,
+    /// The server that is asked; empty: none. With [`OracleSource::Own`] it is a cross-check.
     pub url: String,
     /// Time between two questions: 600 s or more.
     pub poll: Span,

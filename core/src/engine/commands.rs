@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::state::{Drain, Engine, Plans, address_key};
+use super::state::{Drain, Engine, address_key};
 use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
@@ -23,9 +23,16 @@ impl Engine {
             out.notice(Notice::CommandRefused { why: why.into() });
             return;
         }
+        // Whoever moves the slider wants it to hold.
+        self.oracle_yields(now, out);
         if weights == self.config.scheduler.weights {
             return;
         }
+        self.put_weights(weights, now, out);
+    }
+
+    /// Puts weights in force that have one share a pool and the right sum.
+    pub(super) fn put_weights(&mut self, weights: Vec<u32>, now: Time, out: &mut ActionBuf) {
         let mut config = self.config.clone();
         config.scheduler.weights = weights;
         self.adopt(config, now, out);
@@ -34,6 +41,8 @@ impl Engine {
     pub(super) fn set_config(&mut self, config: Config, now: Time, out: &mut ActionBuf) {
         if config != self.config {
             self.adopt(config, now, out);
+            self.oracle.configure(&self.config);
+            self.oracle_decides(now, out);
         }
         out.notice(Notice::ConfigApplied);
     }
@@ -77,9 +86,10 @@ impl Engine {
             }
         }
         if old.scheduler != self.config.scheduler || old.pools.len() != self.config.pools.len() {
-            self.replan(now);
             let weights = self.config.scheduler.weights.as_slice().into();
             out.notice(Notice::WeightsChanged { weights });
+            self.rebalance(true, now, out);
+            self.say_schedule(Some(&old.scheduler), out);
         }
         for group in &groups {
             let group = *group;
@@ -108,19 +118,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// New plans; every miner keeps its relative place in the cycle, and old debts are forgotten.
-    fn replan(&mut self, now: Time) {
-        let old = core::mem::replace(&mut self.plans, Plans::of(&self.config));
-        for miner in self.miners.values_mut() {
-            let slow = miner.must_reconnect();
-            let (old, new) = if slow { (&old.slow, &self.plans.slow) } else { (&old.normal, &self.plans.normal) };
-            if let Some(cycle) = miner.cycle.as_mut() {
-                cycle.rebase(old, new, now);
-            }
-        }
-        self.spread_from = now;
     }
 
     /// Stops: no new miners, no new connections; pools get a moment to answer what is on its way.

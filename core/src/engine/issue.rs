@@ -81,9 +81,7 @@ impl Engine {
         let Some(job) = miner.group.and_then(|g| self.groups.get(&g)).and_then(|g| g.jobs.pool_job(key)) else {
             return Ok(());
         };
-        if let Layout::Embedded { sizes, .. } = &miner.layout
-            && sizes.total() > job.extranonce2_bytes
-        {
+        if !layout_fits(miner, job) {
             return Err(HeldOff::ExtranonceTooSmall);
         }
         // Held off already, and yet it is asked for: there is no other pool.
@@ -115,18 +113,21 @@ impl Engine {
         Ok(())
     }
 
-    /// A pool's newest job is short enough for miners that its last ones were too long for: these miners.
-    pub(super) fn release_long_jobs(&mut self, upstream: UpstreamId) -> Vec<MinerId> {
+    /// A pool's newest job fits miners that its last ones were too long for, or whose extranonce had no room: these miners.
+    pub(super) fn release_for_job(&mut self, upstream: UpstreamId) -> Vec<MinerId> {
         let mut released = Vec::new();
         let Some(upstream) = self.upstreams.get(&upstream) else { return released };
         let (pool, Some(key)) = (upstream.pool, upstream.job) else { return released };
         let Some(group) = upstream.group().and_then(|g| self.groups.get(&g)) else { return released };
         let Some(job) = group.jobs.pool_job(key) else { return released };
         for id in &group.miners {
-            if let Some(miner) = self.miners.get_mut(id)
-                && miner.held_off.get(&pool) == Some(&HeldOff::JobTooLong)
-                && line_fits(miner, job)
-            {
+            let Some(miner) = self.miners.get_mut(id) else { continue };
+            let fits = match miner.held_off.get(&pool) {
+                Some(HeldOff::JobTooLong) => line_fits(miner, job),
+                Some(HeldOff::ExtranonceTooSmall) => layout_fits(miner, job),
+                _ => false,
+            };
+            if fits {
                 miner.held_off.remove(&pool);
                 released.push(*id);
             }
@@ -189,8 +190,10 @@ impl Engine {
         out: &mut ActionBuf,
     ) {
         let Some(difficulty) = self.upstreams.get(&working.upstream).map(|u| u.difficulty) else { return };
-        let (told, lost_ppm) = self.told_difficulty(working.pool, difficulty);
+        let (most, lost_ppm) = self.told_difficulty(working.pool, difficulty);
+        let told = self.own_difficulty(id, working.pool, most, now);
         let Some(miner) = self.miners.get_mut(&id) else { return };
+        let easiest = miner.told.filter(|_| miner.vardiff.is_on()).map_or(told, |before| before.min(told));
         if lost_ppm > 0 && miner.say(said::MIN_DIFFICULTY) {
             let what = MinerWarning::DifficultyAbovePool { pool: working.pool, lost_ppm };
             out.notice(Notice::MinerWarning { who: miner.who(), what });
@@ -242,7 +245,8 @@ impl Engine {
         prefix.extend_from_slice(extranonce1);
         miner.last_told = now;
         miner.working = Some(Working { job: Some((key, job_id)), ..working });
-        let issued = IssuedJob { key, prefix, extranonce2_bytes: size, told, mask: miner.rolls(), issued: now };
+        let issued =
+            IssuedJob { key, prefix, extranonce2_bytes: size, told, easiest, mask: miner.rolls(), issued: now };
         let upstreams = &self.upstreams;
         let links = &group.links;
         group.jobs.issue(job_id, issued, |key| {
@@ -278,6 +282,14 @@ impl Engine {
             .map(size)
             .min()
             .unwrap_or(ASSUMED_EXTRANONCE2)
+    }
+}
+
+/// The miner's embedded extranonce has room in the job's.
+fn layout_fits(miner: &Miner, job: &PoolJob) -> bool {
+    match &miner.layout {
+        Layout::Embedded { sizes, .. } => sizes.total() <= job.extranonce2_bytes,
+        Layout::Own { .. } | Layout::None => true,
     }
 }
 

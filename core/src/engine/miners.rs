@@ -12,6 +12,7 @@ use crate::extranonce::{BIP_320, Firmware, sizes};
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::miner::{Layout, Miner, Rolling, Stage, said};
 use crate::notice::{MinerWarning, Notice, SwitchReason};
+use crate::schedule::Cycle;
 use crate::stratum::encode;
 use crate::stratum::message::{Configure, MinerRequest, clean, miner_request};
 use crate::stratum::wire::RequestId;
@@ -107,7 +108,7 @@ impl Engine {
     /// Takes a miner out of all tables. Its upstreams are closed behind what was written to them; the pools' answers to
     /// its last shares are not waited for.
     pub(super) fn remove_miner(&mut self, id: MinerId, reason: CloseReason, now: Time, out: &mut ActionBuf) {
-        let Some(miner) = self.miners.remove(&id) else { return };
+        let Some(mut miner) = self.miners.remove(&id) else { return };
         for kind in [
             TimerKind::MinerHandshake(id),
             TimerKind::MinerKeepAlive(id),
@@ -128,7 +129,7 @@ impl Engine {
         let who = miner.who();
         out.notice(Notice::MinerDisconnected { who: who.clone(), reason, was_ready: miner.ready() });
         if miner.ready() {
-            self.spread_from = self.spread_from.min(now);
+            self.leave(&mut miner, now);
         }
         let Some(group_id) = miner.group else { return };
         self.abandon_submits(&who, group_id, now, out);
@@ -165,7 +166,7 @@ impl Engine {
         } else {
             self.timers.cancel(TimerKind::MinerClogged(id));
             miner.said &= !said::CLOGGED;
-            if miner.paused && miner.outstanding <= super::shares::FEW_OUTSTANDING {
+            if miner.paused && miner.outstanding <= super::verdicts::FEW_OUTSTANDING {
                 miner.paused = false;
                 out.push(Action::ResumeReading(conn));
             }
@@ -250,8 +251,9 @@ impl Engine {
                 let freed = miner.must_reconnect() && miner.ready() && miner.held_to.is_none();
                 miner.extranonce_subscribed = true;
                 if freed {
-                    if let Some(cycle) = miner.cycle.as_mut() {
-                        cycle.rebase(&self.plans.slow, &self.plans.normal, now);
+                    let divides = miner.own_plan.is_none();
+                    if let Some(cycle) = miner.cycle.as_mut().filter(|_| divides) {
+                        cycle.turn(&self.plans.slow, &self.plans.normal, true, now);
                     }
                     if let Some(group) = miner.group {
                         self.open_links(group, now, out);
@@ -403,7 +405,7 @@ impl Engine {
             let at = v.returning.iter().position(|(a, _)| *a == agent)?;
             Some(v.returning.remove(at).1)
         });
-        let cycle = returning.unwrap_or_else(|| self.plans.slow.start(0, PoolId(0), now));
+        let cycle = returning.unwrap_or_else(|| Cycle::start(&self.plans.slow, 0, PoolId(0), now));
         let mut pool = cycle.wants();
         if !self.pool_seems_up(pool)
             && let Some(other) = self.config.pool_ids().find(|p| self.config.in_use(*p) && self.pool_seems_up(*p))
@@ -495,6 +497,8 @@ impl Engine {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         miner.stage = Stage::Ready;
         miner.last_told = now;
+        self.recognise(id, now);
+        let Some(miner) = self.miners.get_mut(&id) else { return };
         out.notice(Notice::MinerReady { who: miner.who(), agent: miner.agent.clone() });
         let group = miner.group;
         let only_own = miner.must_reconnect() || miner.held_to.is_some() && matches!(miner.layout, Layout::Own { .. });
@@ -504,6 +508,7 @@ impl Engine {
             self.open_links(group, now, out);
         }
         self.authorize_upstreams(group, out);
+        self.join(id, now);
         self.place(id, SwitchReason::First, now, out);
     }
 

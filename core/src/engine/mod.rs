@@ -6,25 +6,36 @@
 //! | `commands` | the operator's wishes: weights, config, drain |
 //! | `miners` | a miner's lines and its life: handshake, requests, end |
 //! | `pools` | a pool's lines and its life: handshake, jobs, answers, end |
-//! | `shares` | a submit's way: check, verdict, forwarding, reply |
+//! | `shares` | a submit's way up: check, forwarding, or why not |
+//! | `verdicts` | a share's way back: the pool's answer, whose fault, the reply |
+//! | `chain_facts` | what a pool's jobs tell of height, network and payout |
 //! | `links` | when a pool is connected, tried again, held off, probed |
 //! | `work` | which pool a miner works for, until when |
+//! | `oracle` | what the automatic balance is told, and when it decides |
+//! | `fleet` | how work is divided among the miners: who is held, who is placed whole, who swings |
 //! | `issue` | the form of a job for one miner |
+//! | `own_difficulty` | what a small miner is told, and what is remembered of workers |
 //! | `pseudonyms` | nothing: where names and payout scripts lie, for redacted recordings |
 //! | `state` | the data itself |
 
+mod chain_facts;
 mod commands;
+mod fleet;
 mod issue;
 mod links;
 mod miners;
+mod oracle;
+mod own_difficulty;
 mod pools;
 mod pseudonyms;
 mod shares;
 mod state;
+mod verdicts;
 mod work;
 
-pub(crate) use pseudonyms::{Pseudonyms, rename_config};
-pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError};
+pub(crate) use pseudonyms::{Pseudonyms, rename_config, rename_memory};
+pub(crate) use state::CHECKPOINT_VERSION;
+pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreError, WorkerMemory};
 
 use crate::action::ActionBuf;
 use crate::close::CloseReason;
@@ -41,10 +52,16 @@ impl Engine {
     /// is, the last one's counts. Deadlines that have come are obeyed first.
     pub fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf) {
         let now = self.clock(now);
+        if self.fleet.said_dwell.is_none() {
+            self.say_schedule(None, out);
+        }
         self.obey_timers(now, out);
         match event {
             Event::Tick => {}
-            Event::WallClock { unix_micros } => self.set_wall_clock(now, unix_micros),
+            Event::WallClock { unix_micros } => {
+                self.set_wall_clock(now, unix_micros);
+                self.oracle_timer(now, out);
+            }
             Event::MinerAccepted { miner, peer } => self.miner_accepted(miner, peer, now, out),
             Event::Connected { upstream } => self.upstream_connected(upstream, now, out),
             Event::ConnectFailed { upstream, reason } => {
@@ -66,6 +83,8 @@ impl Engine {
             }
             Event::Command(Command::SetWeights(weights)) => self.set_weights(weights, now, out),
             Event::Command(Command::SetConfig(config)) => self.set_config(*config, now, out),
+            Event::Command(Command::SetAutoBalance(active)) => self.set_auto_balance(active, now, out),
+            Event::OracleAnswer(answer) => self.oracle_answered(answer, now, out),
             Event::Command(Command::Drain) => self.drain(now, out),
         }
         self.obey_timers(now, out);
@@ -92,6 +111,8 @@ impl Engine {
                 TimerKind::LinkRetry(group, pool) => self.retry(group, pool, now, out),
                 TimerKind::LinkProven(group, pool) => self.proven(group, pool, now, out),
                 TimerKind::Probe(pool) => self.probe(pool, now, out),
+                TimerKind::Oracle => self.oracle_timer(now, out),
+                TimerKind::Balance => self.balance(now, out),
                 TimerKind::DrainEnd => self.end_drain(now, out),
             }
         }

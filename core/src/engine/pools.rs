@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::mem::take;
 
+use super::oracle::JobHeader;
 use super::state::Engine;
 use crate::action::ActionBuf;
 use crate::close::CloseReason;
@@ -180,6 +181,7 @@ impl Engine {
             PoolMessage::Notify(notify) => self.pool_job(id, notify, now, out),
             PoolMessage::SetDifficulty(difficulty) => {
                 upstream.difficulty = difficulty;
+                upstream.difficulty_told = true;
                 let who = self.upstreams.get(&id).and_then(|u| self.who_of(u));
                 out.notice(Notice::PoolDifficulty { who, pool, difficulty });
             }
@@ -348,6 +350,7 @@ impl Engine {
         }
         upstream.seq += 1;
         let clean = take(&mut upstream.force_clean) || notify.clean;
+        let header = JobHeader { nbits: notify.nbits, ntime: notify.ntime };
         let seq = upstream.seq;
         let Some(group) = self.groups.get_mut(&group_id) else { return };
         let context = JobContext {
@@ -359,16 +362,20 @@ impl Engine {
             seq,
         };
         let pool_job: alloc::sync::Arc<str> = notify.job.as_str().into();
-        upstream.job = Some(group.jobs.add(notify, &context, upstream.job, now));
+        let key = group.jobs.add(notify, &context, upstream.job, now);
+        upstream.job = Some(key);
         let announced = upstream.announced;
         let who = self.first_miner(group_id).map(|m| m.who());
         out.notice(Notice::PoolJob { who, pool, pool_job, seq, clean });
+        let height = self.learn_chain(group_id, key, now, out);
         if announced {
             self.release(id, now, out);
             self.pass_on(id, clean, now, out);
         } else {
             self.check_usable(id, now, out);
         }
+        // After the job is on its way: it may change the weights.
+        self.chain_seen(id, height, header, now, out);
     }
 
     /// The pool gave its connection another extranonce: it holds from its next job on, which is then a clean one.

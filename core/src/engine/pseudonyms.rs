@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::mem::take;
 use core::net::{IpAddr, SocketAddr};
 
-use super::state::Engine;
+use super::state::{Engine, Memory};
 use crate::config::{Address, Config};
 use crate::ids::Conn;
 use crate::miner::Stage;
@@ -96,6 +96,18 @@ pub(crate) fn rename_config(config: &mut Config, to: &mut impl Pseudonyms) {
     config.oracle.url = to.name(&config.oracle.url);
 }
 
+/// What survives a restart, with pseudonyms.
+pub(crate) fn rename_memory(memory: &mut Memory, to: &mut impl Pseudonyms) {
+    // A new field is to be looked at here.
+    let Memory { pools, workers, oracle: _ } = memory;
+    for (address, _) in pools {
+        *address = rename_key(address, to);
+    }
+    for (worker, _) in workers {
+        *worker = to.name(worker);
+    }
+}
+
 impl Engine {
     /// Bytes that came from connections and wait for the rest of their line, in the order in which they came.
     pub(crate) fn held_bytes(&self) -> Vec<(Conn, Vec<u8>)> {
@@ -140,11 +152,21 @@ impl Engine {
             }
             group.jobs.pool_jobs_mut().for_each(|job| to.coinbase(&mut job.coinb1, &mut job.coinb2));
         }
-        self.facts.iter_mut().for_each(|facts| rename_arc(&mut facts.host, to));
+        self.oracle.visit_urls(&mut |url| rename_arc(url, to));
+        for facts in &mut self.facts {
+            rename_arc(&mut facts.host, to);
+            // A pseudonym is no address. It is only looked for in coinbases, and changes nothing that is sent.
+            facts.wallet = None;
+        }
         let remembered = take(&mut self.remembered);
         self.remembered = remembered.into_iter().map(|(address, memory)| (rename_key(&address, to), memory)).collect();
+        let workers = take(&mut self.workers);
+        self.workers = workers.into_iter().map(|(worker, known)| (to.name(&worker).into(), known)).collect();
         let addresses: BTreeMap<IpAddr, u32> = take(&mut self.addresses);
         self.addresses = addresses.into_iter().map(|(address, count)| (to.address(address), count)).collect();
+        let workers = take(&mut self.fleet.workers);
+        let renamed = workers.into_iter().map(|(worker, known)| (to.name(&worker).into(), known));
+        self.fleet.workers = renamed.collect();
         let visitors = take(&mut self.visitors);
         for (address, mut visitor) in visitors {
             visitor.renegotiated.iter_mut().for_each(|(worker, _)| rename_arc(worker, to));
@@ -160,6 +182,7 @@ impl Engine {
             take(pool.password.as_deref().unwrap_or_default());
         }
         self.config.scheduler.pins.keys().for_each(|worker| take(worker));
+        self.fleet.workers.keys().for_each(|worker| take(worker));
         for miner in self.miners.values() {
             take(&miner.worker);
             take(&miner.password);
@@ -168,6 +191,7 @@ impl Engine {
         self.facts.iter().for_each(|facts| take(&facts.host));
         self.visitors.values().flat_map(|visitor| &visitor.renegotiated).for_each(|(worker, _)| take(worker));
         self.remembered.keys().for_each(|address| take(host_of(address)));
+        self.workers.keys().for_each(|worker| take(worker));
     }
 
     /// Addresses that the engine holds.

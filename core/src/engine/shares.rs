@@ -1,50 +1,48 @@
-//! A submit's way: from the miner's five fields to the pool that owns the job, and the verdict back.
+//! A submit's way up: from the miner's five fields to the pool that owns the job, or to the reason why it goes nowhere.
 
-use alloc::sync::Arc;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::links::ANSWER;
 use super::state::Engine;
 use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
-use crate::difficulty::Difficulty;
+use crate::difficulty::{Difficulty, Target};
 use crate::extranonce::BIP_320;
-use crate::ids::{Conn, GroupId, JobId, MinerId, PoolId, UpstreamId};
-use crate::job::{PoolJobKey, ShareKey};
+use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
+use crate::job::{PoolJob, PoolJobKey, ShareKey};
 use crate::miner::{Miner, Stage, said};
-use crate::notice::{DropReason, HeldOff, MinerWarning, Notice, Verdict, Who};
+use crate::notice::{Block, BlockWay, DropReason, HeldOff, MinerWarning, Notice, Verdict};
 use crate::pool::{Request, Submitted, Upstream};
-use crate::share::{self, Share};
+use crate::share::{self, Hash, Share};
 use crate::stratum::encode::{self, ShareLine};
 use crate::stratum::hex;
-use crate::stratum::message::{Answer, Submit};
+use crate::stratum::message::Submit;
 use crate::stratum::wire::RequestId;
 use crate::time::Time;
 use crate::timers::TimerKind;
 
 /// A miner with this many unanswered submits is not read from until some are answered.
 const MOST_OUTSTANDING: u32 = 512;
-/// And is read from again below this.
-pub(super) const FEW_OUTSTANDING: u32 = 256;
 /// An unknown firmware is given another layout after this many failed shares without a good one.
 const MOST_FAILED: u32 = 8;
 /// Most unknown agents that are remembered an address.
 const MOST_AGENTS: usize = 16;
-/// A pool that answers none of the submits of this many in a row is taken for dead, whatever else it says.
-const MOST_UNANSWERED: u32 = 5;
 
-/// A share that its own fields make whole: what it is in the pool's terms, and where it goes.
+/// A share that its own fields make whole: what it is in the pool's terms, and whose it is.
 struct Whole {
     key: PoolJobKey,
     pool: PoolId,
-    upstream: UpstreamId,
-    pool_job: Arc<str>,
     extranonce2: Vec<u8>,
     share: ShareKey,
-    /// The version bits that go upstream; none where none were negotiated.
-    version_bits: Option<u32>,
+    /// The version bits as the miner wrote them.
+    bits: Option<u32>,
     /// The difficulty that the miner was told.
     told: Difficulty,
+    /// The easiest by which a share of this job may have been found.
+    easiest: Difficulty,
+    /// A local rule that stands against it: only a block goes upstream all the same.
+    against: Option<DropReason>,
 }
 
 /// Why a share goes no further, and the pool whose job it was for, if that is known.
@@ -52,12 +50,34 @@ struct Dropped(DropReason, Option<PoolId>);
 
 /// What the check says of a share.
 enum Worth {
-    /// It goes to the pool, which will credit `assigned`.
-    Forward { assigned: Difficulty, achieved: f64, block: Option<share::Hash> },
+    /// It goes to the pool.
+    Forward(Good),
     /// The pool does not want it, the miner did well.
     Credit { assigned: Difficulty, achieved: f64 },
-    /// Nobody asked for so little.
-    Low { achieved: f64 },
+    /// It goes nowhere. With [`DropReason::LowDifficulty`]: nobody asked for so little.
+    Drop { reason: DropReason, achieved: f64 },
+}
+
+/// A share that its pool would take.
+struct Good {
+    /// What the pool will credit.
+    assigned: Difficulty,
+    /// What it tells of the miner's hash rate.
+    worked: Difficulty,
+    achieved: f64,
+    /// Its hash; none if shares cannot be checked.
+    hash: Option<Hash>,
+    /// It meets the network's target.
+    block: bool,
+    /// It goes upstream only because it is a block.
+    anyway: bool,
+}
+
+/// Where a share is sent.
+struct Destination {
+    upstream: UpstreamId,
+    key: PoolJobKey,
+    way: BlockWay,
 }
 
 impl Engine {
@@ -76,42 +96,47 @@ impl Engine {
             Err(dropped) => return self.drop_share(id, &request, &dropped, 0.0, now, out),
         };
         let pool = Some(whole.pool);
-        let group = miner.group;
-        let job = group.and_then(|g| self.groups.get_mut(&g)).and_then(|g| g.jobs.pool_job_mut(whole.key));
-        if !job.is_some_and(|job| job.remember(whole.share)) {
+        // What was sent to its connection is not sent again, a block neither: the pool has it already.
+        if !self.job_mut(id, whole.key).is_some_and(|job| job.remember(whole.share)) {
             return self.drop_share(id, &request, &Dropped(DropReason::Duplicate, pool), 0.0, now, out);
         }
         match self.worth(id, &whole, out) {
-            Worth::Forward { assigned, achieved, block } => {
+            Worth::Forward(good) => {
                 self.check_passed(id);
-                self.forward(id, request, whole, assigned, achieved, block, now, out);
+                self.forward(id, request, &whole, &good, now, out);
             }
             Worth::Credit { assigned, achieved } => {
                 self.check_passed(id);
                 out.send(Conn::Miner(id), |o| encode::reply_true(o, &request));
                 if let Some(miner) = self.miners.get_mut(&id) {
-                    miner.rate.add(now, assigned.work());
                     out.notice(Notice::ShareResult {
                         who: miner.who(),
                         pool,
                         verdict: Verdict::Credited,
+                        fault: None,
                         assigned: Some(assigned),
+                        worked: Some(assigned),
                         achieved,
                         response: None,
                     });
                 }
             }
-            Worth::Low { achieved } => {
+            Worth::Drop { reason, achieved } => {
                 // It did not count, so it is no duplicate if it comes again.
-                if let Some(job) =
-                    group.and_then(|g| self.groups.get_mut(&g)).and_then(|g| g.jobs.pool_job_mut(whole.key))
-                {
+                if let Some(job) = self.job_mut(id, whole.key) {
                     job.forget(&whole.share);
                 }
-                self.drop_share(id, &request, &Dropped(DropReason::LowDifficulty, pool), achieved, now, out);
-                self.check_failed(id, now, out);
+                self.drop_share(id, &request, &Dropped(reason, pool), achieved, now, out);
+                if reason == DropReason::LowDifficulty {
+                    self.check_failed(id, now, out);
+                }
             }
         }
+    }
+
+    fn job_mut(&mut self, id: MinerId, key: PoolJobKey) -> Option<&mut PoolJob> {
+        let group = self.miners.get(&id)?.group?;
+        self.groups.get_mut(&group)?.jobs.pool_job_mut(key)
     }
 
     /// Reads a submit's fields and finds its job, in order of what the miner should be told first.
@@ -132,8 +157,7 @@ impl Engine {
             return Err(unknown);
         };
         let Some(job) = group.jobs.pool_job(issued.key) else { return Err(unknown) };
-        let pool = Some(job.pool);
-        let bad = || Dropped(DropReason::Malformed, pool);
+        let bad = || Dropped(DropReason::Malformed, Some(job.pool));
         let own = hex::number(&submit.extranonce2).ok_or_else(bad)?;
         let size = usize::from(issued.extranonce2_bytes);
         if size < 16 && own >> (8 * size) != 0 {
@@ -145,8 +169,18 @@ impl Engine {
             None => None,
             Some(bits) => Some(hex::word(bits).ok_or_else(bad)?),
         };
-        let Some(upstream) = self.upstreams.get(&job.upstream) else { return Err(Dropped(DropReason::Stale, pool)) };
-        let (version, version_bits) = self.version(issued.mask, upstream, job.version, bits, pool)?;
+        let against = match self.upstreams.get(&job.upstream) {
+            None => Some(DropReason::Stale),
+            Some(upstream) => match bits.filter(|bits| bits & !upstream.allowed_bits() != 0) {
+                None => None,
+                // Bits that the miner was told for this job, of a mask that has shrunk since, are no misbehaviour.
+                Some(bits) if bits & !issued.mask == 0 => Some(DropReason::Stale),
+                Some(_) => Some(DropReason::VersionBits),
+            },
+        };
+        // Without bits the miner hashed the job's version as it is. With them it replaced the bits of the mask it was told
+        // (or rolls anyway); the others of the job still stand.
+        let version = bits.map_or(job.version, |bits| job.version & !(issued.mask | bits) | bits);
         let mut extranonce2 = Vec::with_capacity(issued.prefix.len() + size);
         extranonce2.extend_from_slice(&issued.prefix);
         extranonce2.extend_from_slice(&own.to_be_bytes()[16 - size..]);
@@ -154,47 +188,31 @@ impl Engine {
         Ok(Whole {
             key: issued.key,
             pool: job.pool,
-            upstream: job.upstream,
-            pool_job: job.id.clone(),
             extranonce2,
             share: ShareKey { extranonce2: number, ntime, nonce, version },
-            version_bits,
+            bits,
+            // Shares on their way are judged by the easier of what the miner was told then and now: some firmwares apply
+            // a new difficulty at once, some with the next job.
             told: issued.told,
+            easiest: miner.told.map_or(issued.easiest, |now| issued.easiest.min(now)),
+            against,
         })
-    }
-
-    /// The header's version, and the bits that go upstream. Bits that the pool did not grant never do.
-    fn version(
-        &self,
-        mask: u32,
-        upstream: &Upstream,
-        job: u32,
-        bits: Option<u32>,
-        pool: Option<PoolId>,
-    ) -> Result<(u32, Option<u32>), Dropped> {
-        let granted = upstream.allowed_bits();
-        // Without bits the miner hashed the job's version as it is.
-        let Some(bits) = bits else { return Ok((job, (granted != 0).then_some(job & granted))) };
-        if bits & !granted != 0 {
-            // Bits that the miner was told for this job, of a mask that has shrunk since, are no misbehaviour.
-            let late = bits & !mask == 0;
-            return Err(Dropped(if late { DropReason::Stale } else { DropReason::VersionBits }, pool));
-        }
-        // The miner replaced the bits of the mask it was told (or rolls anyway); the others of the job still stand.
-        let replaced = mask | bits;
-        let version = job & !replaced | bits;
-        Ok((version, (granted != 0).then_some(version & granted)))
     }
 
     fn worth(&mut self, id: MinerId, whole: &Whole, out: &mut ActionBuf) -> Worth {
         let job = self.miners.get(&id).and_then(|m| m.group).and_then(|g| self.groups.get(&g));
-        let job = job.and_then(|g| g.jobs.pool_job(whole.key));
-        let (Some(job), Some(upstream)) = (job, self.upstreams.get(&whole.upstream)) else {
-            return Worth::Low { achieved: 0.0 };
+        let Some(job) = job.and_then(|g| g.jobs.pool_job(whole.key)) else {
+            return Worth::Drop { reason: DropReason::UnknownJob, achieved: 0.0 };
         };
-        let easier = job.difficulty.min(upstream.difficulty);
+        let now = self.upstreams.get(&job.upstream).map_or(job.difficulty, |upstream| upstream.difficulty);
+        let assigned = job.difficulty.min(now);
         if !self.config.pool(whole.pool).is_none_or(|p| p.sha256d) {
-            return Worth::Forward { assigned: easier, achieved: 0.0, block: None };
+            if whole.against.is_none() {
+                self.hashed(id, whole.told);
+            }
+            let good = Good { assigned, worked: whole.told, achieved: 0.0, hash: None, block: false, anyway: false };
+            let dropped = |reason| Worth::Drop { reason, achieved: 0.0 };
+            return whole.against.map_or(Worth::Forward(good), dropped);
         }
         let fields = Share {
             extranonce2: &whole.extranonce2,
@@ -205,53 +223,120 @@ impl Engine {
         let (value, hash) = share::check(&mut self.pow, job, &fields);
         out.checked(hash);
         let achieved = value.difficulty();
-        let block = value.meets(&job.network).then_some(hash);
-        if block.is_some() || value.meets(&easier.target()) {
-            Worth::Forward { assigned: easier, achieved, block }
-        } else if value.meets(&whole.told.target()) {
-            Worth::Credit { assigned: whole.told, achieved }
-        } else {
-            Worth::Low { achieved }
+        let (block, pays) = (value.meets(&job.network), value.meets(&assigned.target()));
+        let worked = [whole.told, whole.easiest].into_iter().find(|told| value.meets(&told.target()));
+        if let Some(worked) = worked.filter(|_| whole.against.is_none()) {
+            self.hashed(id, worked);
+        }
+        if block || pays && whole.against.is_none() {
+            let worked = worked.unwrap_or(assigned);
+            let anyway = whole.against.is_some() || !pays;
+            return Worth::Forward(Good { assigned, worked, achieved, hash: Some(hash), block, anyway });
+        }
+        match (whole.against, worked) {
+            (Some(reason), _) => Worth::Drop { reason, achieved },
+            (None, Some(assigned)) => Worth::Credit { assigned, achieved },
+            (None, None) => Worth::Drop { reason: DropReason::LowDifficulty, achieved },
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one share, in all its particulars")]
-    fn forward(
-        &mut self,
-        id: MinerId,
-        request: RequestId,
-        whole: Whole,
-        assigned: Difficulty,
-        achieved: f64,
-        block: Option<share::Hash>,
-        now: Time,
-        out: &mut ActionBuf,
-    ) {
+    /// A share that meets what the miner was told is work of that much: its hash rate follows from it, whatever the pool asks.
+    fn hashed(&mut self, id: MinerId, told: Difficulty) {
+        if let Some(miner) = self.miners.get_mut(&id) {
+            miner.rate.share(self.now, told);
+            miner.vardiff.share(told);
+        }
+    }
+
+    /// The connection that owns the share's job; for a block whose owner is gone, another of the same pool that has the
+    /// very same work.
+    fn destination(&self, id: MinerId, whole: &Whole) -> Option<Destination> {
+        let group = self.miners.get(&id)?.group?;
+        let job = self.groups.get(&group)?.jobs.pool_job(whole.key)?;
+        if self.upstreams.contains_key(&job.upstream) {
+            return Some(Destination { upstream: job.upstream, key: whole.key, way: BlockWay::Owner });
+        }
+        let takes = |upstream: &&Upstream| upstream.pool == job.pool && upstream.has_work();
+        self.upstreams.values().filter(takes).find_map(|upstream| {
+            let jobs = &self.groups.get(&upstream.group()?)?.jobs;
+            let (key, _) = jobs.pool_jobs().find(|(_, j)| j.upstream == upstream.id && j.same_headers(job))?;
+            Some(Destination { upstream: upstream.id, key, way: BlockWay::Twin })
+        })
+    }
+
+    /// Sends a share to its pool. Nothing stops a block: no rule of ours, no difficulty, no pause of the pool or the miner.
+    fn forward(&mut self, id: MinerId, request: RequestId, whole: &Whole, good: &Good, now: Time, out: &mut ActionBuf) {
+        let Some(to) = self.destination(id, whole) else {
+            // Only a block comes here without a connection that could take it.
+            self.note_block(id, whole, good, BlockWay::Nowhere, out);
+            return self.drop_share(
+                id,
+                &request,
+                &Dropped(DropReason::Stale, Some(whole.pool)),
+                good.achieved,
+                now,
+                out,
+            );
+        };
         let Some(miner) = self.miners.get_mut(&id) else { return };
-        let who = miner.who();
         miner.outstanding += 1;
         if miner.outstanding >= MOST_OUTSTANDING && !miner.paused {
             miner.paused = true;
             out.push(Action::PauseReading(Conn::Miner(id)));
         }
-        let Some(upstream) = self.upstreams.get_mut(&whole.upstream) else { return };
-        let submitted =
-            Submitted { miner: id, id: request, sent: now, assigned, achieved, job: whole.key, share: whole.share };
-        let request = upstream.request(Request::Submit(submitted));
-        let user = upstream.user.clone();
+        let Some(upstream) = self.upstreams.get_mut(&to.upstream) else { return };
+        let Some(job) = upstream.group().and_then(|g| self.groups.get(&g)).and_then(|g| g.jobs.pool_job(to.key)) else {
+            return;
+        };
+        let request = upstream.request(Request::Submit(Submitted {
+            miner: id,
+            id: request,
+            sent: now,
+            assigned: good.assigned,
+            worked: good.worked,
+            achieved: good.achieved,
+            hash: good.hash.as_ref().map(Target::from_le_bytes),
+            anyway: good.anyway,
+            job: to.key,
+            share: whole.share,
+        }));
+        // Bits that the pool did not grant are only those of a block.
+        let replaced = upstream.allowed_bits() | whole.bits.unwrap_or(0);
         let line = ShareLine {
-            user: &user,
-            job: &whole.pool_job,
+            user: &upstream.user,
+            job: &job.id,
             extranonce2: &whole.extranonce2,
             ntime: whole.share.ntime,
             nonce: whole.share.nonce,
-            version_bits: whole.version_bits,
+            version_bits: (replaced != 0).then_some(whole.share.version & replaced),
         };
-        out.send(Conn::Upstream(whole.upstream), |o| encode::submit(o, request, &line));
-        if let Some(hash) = block {
-            out.notice(Notice::BlockCandidate { who, pool: whole.pool, hash, achieved });
+        out.send(Conn::Upstream(to.upstream), |o| encode::submit(o, request, &line));
+        if good.block {
+            self.note_block(id, whole, good, to.way, out);
         }
-        self.timers.ensure(TimerKind::UpstreamAnswer(whole.upstream), now + ANSWER);
+        self.timers.ensure(TimerKind::UpstreamAnswer(to.upstream), now + ANSWER);
+    }
+
+    /// Tells of a block, with all that it takes to build it again.
+    fn note_block(&self, id: MinerId, whole: &Whole, good: &Good, way: BlockWay, out: &mut ActionBuf) {
+        let (Some(miner), Some(hash)) = (self.miners.get(&id), good.hash) else { return };
+        let Some(job) = miner.group.and_then(|g| self.groups.get(&g)).and_then(|g| g.jobs.pool_job(whole.key)) else {
+            return;
+        };
+        let ShareKey { ntime, nonce, version, .. } = whole.share;
+        let coinbase = job.coinbase(&whole.extranonce2);
+        let header = share::header(job, &Share { extranonce2: &whole.extranonce2, ntime, nonce, version });
+        let block = Block {
+            way,
+            pool_job: job.id.clone(),
+            height: crate::chain::coinbase::height(&coinbase),
+            network_difficulty: job.network.difficulty(),
+            header: header.to_vec(),
+            coinbase,
+            branches: job.branches.clone(),
+        };
+        let (who, block) = (miner.who(), Box::new(block));
+        out.notice(Notice::BlockCandidate { who, pool: whole.pool, hash, achieved: good.achieved, block });
     }
 
     /// Answers a share that goes nowhere, in the field's codes.
@@ -282,7 +367,9 @@ impl Engine {
             who: miner.who(),
             pool,
             verdict: Verdict::Dropped(reason),
+            fault: Some(reason.fault()),
             assigned: None,
+            worked: None,
             achieved,
             response: None,
         });
@@ -339,109 +426,6 @@ impl Engine {
             .get(&miner.peer.ip())
             .and_then(|v| v.strikes.iter().find(|(agent, _)| *agent == miner.agent))
             .map_or(0, |(_, strikes)| *strikes)
-    }
-
-    /// A pool's verdict on a share.
-    pub(super) fn submit_answered(
-        &mut self,
-        upstream: UpstreamId,
-        submitted: Submitted,
-        answer: Answer<'_>,
-        now: Time,
-        out: &mut ActionBuf,
-    ) {
-        let Some(pool) = self.upstreams.get(&upstream).map(|u| u.pool) else { return };
-        let verdict = match answer {
-            Answer::Ok(_) => Verdict::Accepted,
-            Answer::Refused { code, text } => Verdict::Rejected { code, text: text.into() },
-        };
-        if let Some(facts) = self.facts.get_mut(pool.index()) {
-            facts.judged(verdict == Verdict::Accepted);
-        }
-        self.finish_submit(pool, submitted, verdict, now, out);
-    }
-
-    /// The one reply that a forwarded submit gets.
-    fn finish_submit(&mut self, pool: PoolId, submitted: Submitted, verdict: Verdict, now: Time, out: &mut ActionBuf) {
-        let Some(miner) = self.miners.get_mut(&submitted.miner) else { return };
-        let conn = Conn::Miner(submitted.miner);
-        out.send(conn, |o| match &verdict {
-            Verdict::Accepted | Verdict::Credited => encode::reply_true(o, &submitted.id),
-            Verdict::Rejected { code, text } => encode::reply_error(o, &submitted.id, *code, text),
-            Verdict::Unanswered => encode::reply_error(o, &submitted.id, 20, "The pool did not answer within 30 s"),
-            Verdict::Lost | Verdict::Abandoned | Verdict::Dropped(_) => {
-                encode::reply_error(o, &submitted.id, 20, "The pool's connection ended before it answered");
-            }
-        });
-        miner.outstanding = miner.outstanding.saturating_sub(1);
-        if miner.paused && miner.outstanding <= FEW_OUTSTANDING && miner.queued == 0 {
-            miner.paused = false;
-            out.push(Action::ResumeReading(conn));
-        }
-        if verdict == Verdict::Accepted {
-            miner.rate.add(now, submitted.assigned.work());
-        }
-        out.notice(Notice::ShareResult {
-            who: miner.who(),
-            pool: Some(pool),
-            verdict,
-            assigned: Some(submitted.assigned),
-            achieved: submitted.achieved,
-            response: Some(now.since(submitted.sent)),
-        });
-    }
-
-    /// A miner has left: what becomes of the shares that it still waits for is not waited for.
-    pub(super) fn abandon_submits(&mut self, who: &Who, group: GroupId, now: Time, out: &mut ActionBuf) {
-        let upstreams = self.groups.get(&group).map_or(&[][..], |g| &g.links[..]).iter().filter_map(|l| l.upstream());
-        for id in upstreams {
-            let Some(upstream) = self.upstreams.get_mut(&id) else { continue };
-            let pool = upstream.pool;
-            for submitted in upstream.take_submits_of(who.miner) {
-                out.notice(Notice::ShareResult {
-                    who: who.clone(),
-                    pool: Some(pool),
-                    verdict: Verdict::Abandoned,
-                    assigned: Some(submitted.assigned),
-                    achieved: submitted.achieved,
-                    response: Some(now.since(submitted.sent)),
-                });
-            }
-        }
-    }
-
-    /// An upstream is gone: every submit that waits for it is answered.
-    pub(super) fn answer_lost(&mut self, upstream: &mut Upstream, now: Time, out: &mut ActionBuf) {
-        for submitted in upstream.take_submits() {
-            self.finish_submit(upstream.pool, submitted, Verdict::Lost, now, out);
-        }
-    }
-
-    /// Submits may have waited for too long.
-    pub(super) fn check_answers(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
-        let mut unanswered = 0;
-        let mut silent = false;
-        loop {
-            let Some(upstream) = self.upstreams.get_mut(&id) else { return };
-            let Some((request, submitted)) = upstream.oldest_submit() else { break };
-            let (sent, due) = (submitted.sent, submitted.sent + ANSWER);
-            if due > now {
-                self.timers.set(TimerKind::UpstreamAnswer(id), due);
-                break;
-            }
-            silent |= upstream.last_received <= sent;
-            let pool = upstream.pool;
-            upstream.unanswered += 1;
-            unanswered = upstream.unanswered;
-            if let Some(Request::Submit(submitted)) = upstream.answered(request) {
-                self.finish_submit(pool, submitted, Verdict::Unanswered, now, out);
-            }
-        }
-        if unanswered >= MOST_UNANSWERED {
-            self.fail_upstream(id, CloseReason::Silent, now, out);
-        } else if silent {
-            self.hold(id, HeldOff::NoAnswer, now, out);
-        }
     }
 }
 

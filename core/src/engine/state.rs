@@ -8,12 +8,17 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::chain::address;
 use crate::config::{Address, Config};
 use crate::difficulty::Difficulty;
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::job::Jobs;
 use crate::miner::Miner;
+use crate::notice::DwellReason;
+use crate::oracle::balancer::Balancer;
+use crate::oracle::{OracleMemory, OracleStatus};
 use crate::pool::{Link, PoolFacts, Upstream};
+use crate::rate::{Estimate, Rate};
 use crate::rng::Rng;
 use crate::schedule::{Cycle, Plan};
 use crate::share::Pow;
@@ -37,6 +42,9 @@ pub struct Engine {
     pub(super) facts: Vec<PoolFacts>,
     /// What earlier runs and configs knew of pools that are not configured now.
     pub(super) remembered: BTreeMap<String, PoolMemory>,
+    /// What is known of workers, by name.
+    pub(super) workers: BTreeMap<Arc<str>, WorkerMemory>,
+    pub(super) last_worker: u64,
     /// Miners connected from each address.
     pub(super) addresses: BTreeMap<IpAddr, u32>,
     pub(super) visitors: BTreeMap<IpAddr, Visitor>,
@@ -45,14 +53,49 @@ pub struct Engine {
     pub(super) plans: Plans,
     /// The phases are to be spread again, at the earliest at this time.
     pub(super) spread_from: Time,
+    pub(super) fleet: Fleet,
     pub(super) draining: Option<Drain>,
+    pub(super) oracle: Balancer,
 }
 
 /// The plan for most miners, and the one for miners to whom a switch is dear.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Plans {
+    /// The weights of those who divide their work: the config's, unless others are held on one pool.
+    pub(super) weights: Vec<u32>,
     pub(super) normal: Plan,
     pub(super) slow: Plan,
+}
+
+/// What is known of all miners together, by whom work is divided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fleet {
+    /// When the first seat was taken, and how many were.
+    pub(super) origin: Time,
+    pub(super) seats: u64,
+    /// What each pool is owed by miners that do not divide their own work, in units of work a second times milliseconds.
+    pub(super) owed: Vec<i128>,
+    /// The split that is aimed at, parts per million.
+    pub(super) aim: Vec<u32>,
+    /// What each pool lacks since the fleet was last divided, and the hash rate of a miner of which nothing is known yet.
+    pub(super) room: Vec<i128>,
+    pub(super) average: i128,
+    /// Workers that have left, and how many ever did.
+    pub(super) workers: BTreeMap<Arc<str>, Returning>,
+    pub(super) left: u64,
+    /// What was said last.
+    pub(super) said_unmet: Option<Vec<u32>>,
+    pub(super) said_dwell: Option<(Span, Span, Span, DwellReason)>,
+}
+
+/// What is remembered of a worker that has left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Returning {
+    /// How many had left before it.
+    pub(super) number: u64,
+    pub(super) rate: Rate,
+    /// Its place in the schedule, if that still holds.
+    pub(super) cycle: Option<Cycle>,
 }
 
 /// A miner that loses its connection at every switch dwells this many times longer.
@@ -103,6 +146,23 @@ pub struct Memory {
     /// What is known of each pool, by its address `host:port`.
     #[serde(default)]
     pub pools: Vec<(String, PoolMemory)>,
+    /// What is known of workers, by name: at most 10,000.
+    #[serde(default)]
+    pub workers: Vec<(String, WorkerMemory)>,
+    /// What the automatic balance knows of the chains.
+    #[serde(default)]
+    pub oracle: OracleMemory,
+}
+
+/// What is remembered of one worker, so that a small miner need not be silent anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerMemory {
+    /// Its hash rate, as its shares showed it.
+    #[serde(default)]
+    pub hashes_per_second: u64,
+    /// Counts up: where there is no room, the worker with the lowest is forgotten.
+    #[serde(default)]
+    pub number: u64,
 }
 
 /// What is remembered of one pool.
@@ -133,7 +193,7 @@ pub enum RestoreError {
 }
 
 /// The version of checkpoints: raised by every change of the engine's data.
-const CHECKPOINT_VERSION: u32 = 1;
+pub(crate) const CHECKPOINT_VERSION: u32 = 6;
 
 /// One miner, for screens and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +212,10 @@ pub struct MinerStatus<'a> {
     pub pool: Option<PoolId>,
     /// The difficulty that it was told last.
     pub told: Option<Difficulty>,
+    /// How fast it hashes, by the shares that it found; none before it was told a difficulty.
+    pub hash_rate: Option<Estimate>,
+    /// The shares of its work that it is to do for each pool, parts per million, as far as it can.
+    pub weights: Vec<u32>,
 }
 
 /// One pool, for screens and tests.
@@ -187,13 +251,17 @@ impl Engine {
             groups: BTreeMap::new(),
             facts: Vec::new(),
             remembered: memory.pools.iter().cloned().collect(),
+            workers: memory.workers.iter().map(|(worker, known)| (worker.as_str().into(), *known)).collect(),
+            last_worker: memory.workers.iter().map(|(_, known)| known.number).max().unwrap_or(0),
             addresses: BTreeMap::new(),
             visitors: BTreeMap::new(),
             last_upstream: 0,
             last_group: 0,
-            plans: Plans::of(&config),
+            plans: Plans::of(&config, config.scheduler.weights.clone()),
             spread_from: Time::ZERO,
+            fleet: Fleet::default(),
             draining: None,
+            oracle: Balancer::new(&config, &memory.oracle),
             config,
         };
         engine.recall_facts();
@@ -219,6 +287,7 @@ impl Engine {
             .iter()
             .map(|pool| {
                 let mut facts = PoolFacts::new(&pool.address.host);
+                facts.wallet = address::parse(&pool.wallet).map(|address| address.script);
                 if let Some(memory) = self.remembered.get(&address_key(&pool.address)) {
                     facts.extranonce2_bytes = memory.extranonce2_bytes;
                     facts.mask = memory.version_mask;
@@ -240,7 +309,8 @@ impl Engine {
                 pools.insert(address_key(&pool.address), memory);
             }
         }
-        Memory { pools: pools.into_iter().collect() }
+        let workers = self.workers.iter().map(|(worker, known)| (worker.as_ref().into(), *known)).collect();
+        Memory { pools: pools.into_iter().collect(), workers, oracle: self.oracle.memory() }
     }
 
     /// The config in force.
@@ -258,6 +328,8 @@ impl Engine {
             ready: m.ready(),
             pool: m.working_for(),
             told: m.told,
+            hash_rate: m.hash_rate(self.now),
+            weights: self.plan_for(m).weights(self.config.pools.len()),
         })
     }
 
@@ -270,6 +342,11 @@ impl Engine {
             miners: self.miners.values().filter(|m| m.working_for() == Some(pool)).count() as u32,
             extranonce2_bytes: self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes),
         })
+    }
+
+    /// Where the automatic balance stands.
+    pub fn oracle(&self) -> OracleStatus {
+        self.oracle.status(self.wall_millis(self.now))
     }
 
     /// All connections to pools: which pool, and for which miner (none for a probe).
@@ -308,6 +385,11 @@ impl Engine {
         self.epoch_micros = Some(unix_micros.saturating_sub(now.0));
     }
 
+    /// The wall clock in milliseconds since 1970; none before it was told.
+    pub(super) fn wall_millis(&self, now: Time) -> Option<u64> {
+        Some(self.epoch_micros?.saturating_add(now.0) / 1000)
+    }
+
     /// The memory of an address, which is bounded by number and age.
     pub(super) fn visitor(&mut self, address: IpAddr, now: Time) -> &mut Visitor {
         if self.visitors.len() >= MOST_VISITORS && !self.visitors.contains_key(&address) {
@@ -343,14 +425,18 @@ impl Engine {
     pub(super) fn acceptance(&self) -> [u32; crate::config::MAX_POOLS] {
         let mut all = [crate::config::WEIGHT_SUM; crate::config::MAX_POOLS];
         for (to, facts) in all.iter_mut().zip(&self.facts) {
-            *to = facts.acceptance();
+            *to = facts.acceptance.parts();
         }
         all
     }
 
     /// The plan that holds for a miner.
-    pub(super) fn plan_for(&self, miner: &Miner) -> &Plan {
-        if miner.must_reconnect() { &self.plans.slow } else { &self.plans.normal }
+    pub(super) fn plan_for<'a>(&'a self, miner: &'a Miner) -> &'a Plan {
+        match &miner.own_plan {
+            Some(own) => own,
+            None if miner.must_reconnect() => &self.plans.slow,
+            None => &self.plans.normal,
+        }
     }
 
     /// Any miner of a group: they share one user.
@@ -368,8 +454,15 @@ impl Engine {
 }
 
 impl Plans {
-    pub(super) fn of(config: &Config) -> Plans {
-        Plans { normal: Plan::new(&config.scheduler, 1), slow: Plan::new(&config.scheduler, SLOW) }
+    pub(super) fn of(config: &Config, weights: Vec<u32>) -> Plans {
+        let normal = Plan::new(&weights, &config.scheduler, 1);
+        let slow = Plan::new(&weights, &config.scheduler, SLOW);
+        Plans { weights, normal, slow }
+    }
+
+    /// The plan of a single miner with other weights.
+    pub(super) fn like(&self, weights: &[u32], config: &Config, slow: bool) -> Plan {
+        Plan::new(weights, &config.scheduler, if slow { SLOW } else { 1 })
     }
 }
 

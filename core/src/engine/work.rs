@@ -1,8 +1,5 @@
 //! Which pool a miner works for, and until when. Everything that may change the answer calls [`Engine::place`].
 
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-
 use super::issue::{Issue, KEEP_ALIVE};
 use super::state::Engine;
 use crate::action::{Action, ActionBuf};
@@ -11,16 +8,14 @@ use crate::difficulty::Difficulty;
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::miner::{Layout, Miner, Working, said};
 use crate::notice::{HeldOff, JobReason, Notice, SwitchReason};
-use crate::schedule::{Member, spread, widest_gap};
 use crate::stratum::encode;
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
-/// The phases of the fleet are spread again at most this often.
-const SPREAD_EVERY: Span = Span::secs(20);
-
 /// A miner is made to subscribe again for a pool that has changed at most this often.
 const RENEGOTIATE_EVERY: Span = Span::mins(10);
+/// One that has no work as it is may do so more often.
+const RENEGOTIATE_IDLE_EVERY: Span = Span::secs(60);
 /// Most miners of one address that are remembered between two connections.
 const MOST_AT_ONE_ADDRESS: usize = 256;
 
@@ -43,22 +38,15 @@ impl Engine {
     /// made it worth asking.
     pub(super) fn place(&mut self, id: MinerId, why: SwitchReason, now: Time, out: &mut ActionBuf) {
         let acceptance = self.acceptance();
-        let Some(miner) = self.miners.get(&id).filter(|m| m.ready()) else { return };
-        let on = miner.working_for();
-        let known = miner.cycle.clone();
-        if known.is_none() {
-            self.spread_from = self.spread_from.min(now);
+        if self.miners.get(&id).is_none_or(|m| !m.ready()) {
+            return;
         }
+        self.settle(id, &acceptance, now);
         let Some(miner) = self.miners.get(&id) else { return };
-        let mut cycle = known.unwrap_or_else(|| self.first_cycle(miner, now));
-        cycle.advance(self.plan_for(miner), now, on, &acceptance);
-        let wants = cycle.wants();
+        let Some(wants) = miner.cycle.as_ref().map(|cycle| cycle.wants()) else { return };
         let target = self.choose(miner, wants);
         let working = miner.working;
         let elsewhere = self.better_elsewhere(miner, wants, target.is_some());
-        if let Some(miner) = self.miners.get_mut(&id) {
-            miner.cycle = Some(cycle);
-        }
         if elsewhere {
             return self.resubscribe(id, now, out);
         }
@@ -71,18 +59,12 @@ impl Engine {
                     self.issue(id, true, JobReason::Switch, now, out);
                 }
             }
+            None if self.could_work_anew(id) && self.may_renegotiate(id, RENEGOTIATE_IDLE_EVERY, now) => {
+                return self.resubscribe(id, now, out);
+            }
             None => self.idle(id, now, out),
         }
         self.arm_dwell(id, now);
-    }
-
-    /// Where a new miner enters the schedule.
-    fn first_cycle(&self, miner: &Miner, now: Time) -> crate::schedule::Cycle {
-        let plan = self.plan_for(miner);
-        let mut phases: Vec<u64> =
-            self.miners.values().filter_map(|m| m.cycle.as_ref()).map(|c| c.phase(plan)).collect();
-        let fallback = self.config.scheduler.failover.unwrap_or(PoolId(0));
-        plan.start(widest_gap(&mut phases, plan.period()), fallback, now)
     }
 
     /// The pool that a miner works for if the schedule wants `wants`: that one if it can be, else the best of the others;
@@ -161,6 +143,7 @@ impl Engine {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let from = miner.working_for();
         miner.working = Some(Working { pool, upstream, job: None });
+        miner.rate.resume(now);
         miner.said &= !said::IDLE;
         if from != Some(pool) {
             let why = match from {
@@ -191,6 +174,7 @@ impl Engine {
     fn idle(&mut self, id: MinerId, now: Time, out: &mut ActionBuf) {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         miner.working = None;
+        miner.rate.pause(now);
         if miner.say(said::IDLE) {
             out.notice(Notice::MinerIdle { who: miner.who() });
         }
@@ -213,38 +197,6 @@ impl Engine {
         self.spread_fleet(now);
     }
 
-    /// Spreads the phases of the miners again, if it is time to: those who lead by too little cut their next dwells.
-    fn spread_fleet(&mut self, now: Time) {
-        if now < self.spread_from {
-            return;
-        }
-        let plan = &self.plans.normal;
-        let period = plan.period();
-        let all = || self.miners.values().filter(|m| m.ready() && !m.must_reconnect() && m.cycle.is_some());
-        let (sum, known) = all()
-            .map(|m| m.rate.per_second(now))
-            .filter(|rate| *rate > 0)
-            .fold((0u128, 0u128), |(sum, n), rate| (sum + u128::from(rate), n + 1));
-        // A miner of which nothing is known yet counts like the average.
-        let average = u64::try_from(sum / known.max(1)).unwrap_or(u64::MAX).max(1);
-        let mut members: Vec<Member<MinerId>> = all()
-            .filter_map(|m| {
-                let rate = match m.rate.per_second(now) {
-                    0 => average,
-                    rate => rate,
-                };
-                Some(Member { id: m.id, rate, phase: m.cycle.as_ref()?.phase(plan) })
-            })
-            .collect();
-        let skips = spread(&mut members, period);
-        self.spread_from = now + Span(period.saturating_mul(2)).min(Span::mins(60)).max(SPREAD_EVERY);
-        for (id, skip) in skips {
-            if let Some(cycle) = self.miners.get_mut(&id).and_then(|m| m.cycle.as_mut()) {
-                cycle.skip(skip);
-            }
-        }
-    }
-
     /// Calls [`Engine::place`] for all miners of an upstream's group, or of a group.
     pub(super) fn place_group(&mut self, group: GroupId, why: SwitchReason, now: Time, out: &mut ActionBuf) {
         let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
@@ -256,7 +208,10 @@ impl Engine {
     /// A pool has sent a job: those who work for this upstream get it, for the others it may change where they work.
     pub(super) fn pass_on(&mut self, upstream: UpstreamId, clean: bool, now: Time, out: &mut ActionBuf) {
         let Some(group) = self.upstreams.get(&upstream).and_then(|u| u.group()) else { return };
-        let released = self.release_long_jobs(upstream);
+        let released = self.release_for_job(upstream);
+        if !released.is_empty() {
+            self.balance_soon(now);
+        }
         let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
         for id in miners {
             match self.miners.get(&id).and_then(|m| m.working) {
@@ -303,33 +258,40 @@ impl Engine {
             return;
         }
         let Some(miner) = self.miners.get_mut(&id) else { return };
-        let negotiable = match why {
-            HeldOff::ExtranonceTooSmall => true,
-            // A firmware that rolls as it likes would do so again.
-            HeldOff::VersionMask => miner.rolled_outside == 0,
-            _ => false,
-        };
-        let worker = miner.worker.clone();
+        let negotiable = negotiable(miner, &why);
         if miner.held_off.insert(pool, why.clone()).is_none() {
             out.notice(Notice::PoolHeldOff { who: miner.who(), pool, why });
+            self.kept_off(id, pool, now, out);
         }
-        if negotiable && self.may_renegotiate(id, worker, now) {
+        if negotiable && self.may_renegotiate(id, RENEGOTIATE_EVERY, now) {
             self.resubscribe(id, now, out);
             return;
         }
         self.place(id, SwitchReason::Failover, now, out);
     }
 
+    /// No pool can be worked for as things were agreed with this miner, and one that has work would fit if it subscribed again.
+    fn could_work_anew(&self, id: MinerId) -> bool {
+        let Some(miner) = self.miners.get(&id) else { return false };
+        miner.held_off.iter().any(|(pool, why)| {
+            let upstream = miner.group.and_then(|group| self.upstream_of(group, *pool));
+            self.config.in_use(*pool) && negotiable(miner, why) && upstream.is_some_and(|u| u.has_work())
+        })
+    }
+
     /// What was agreed with this miner does not fit a pool as it is now. If it subscribes again it gets what fits; but a
     /// pool that changes with each connection must not make a miner reconnect for ever, so once in a while has to do.
-    fn may_renegotiate(&mut self, id: MinerId, worker: Arc<str>, now: Time) -> bool {
-        let Some(address) = self.miners.get(&id).map(|m| m.peer.ip()) else { return false };
+    fn may_renegotiate(&mut self, id: MinerId, every: Span, now: Time) -> bool {
+        let Some((address, worker)) = self.miners.get(&id).map(|m| (m.peer.ip(), m.worker.clone())) else {
+            return false;
+        };
         let visitor = self.visitor(address, now);
         visitor.renegotiated.retain(|(_, at)| now.since(*at) < RENEGOTIATE_EVERY);
-        let lately = visitor.renegotiated.iter().any(|(w, _)| *w == worker);
+        let lately = visitor.renegotiated.iter().any(|(w, at)| *w == worker && now.since(*at) < every);
         if lately || visitor.renegotiated.len() >= MOST_AT_ONE_ADDRESS {
             return false;
         }
+        visitor.renegotiated.retain(|(w, _)| *w != worker);
         visitor.renegotiated.push((worker, now));
         true
     }
@@ -353,5 +315,15 @@ impl Engine {
             out.push(Action::Close(Conn::Miner(id)));
             self.remove_miner(id, reason, now, out);
         }
+    }
+}
+
+/// What keeps the miner off a pool may be gone once it has subscribed again.
+fn negotiable(miner: &Miner, why: &HeldOff) -> bool {
+    match why {
+        HeldOff::ExtranonceTooSmall => true,
+        // A firmware that rolls as it likes would do so again.
+        HeldOff::VersionMask => miner.rolled_outside == 0,
+        _ => false,
     }
 }

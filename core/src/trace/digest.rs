@@ -38,6 +38,10 @@ impl Digest {
             Action::PauseReading(conn) => self.conn(4, *conn),
             Action::ResumeReading(conn) => self.conn(5, *conn),
             Action::Drained => self.bytes(&[6]),
+            Action::FetchOracle { url } => {
+                self.bytes(&[7]);
+                self.bytes(url.as_bytes());
+            }
         }
         true
     }

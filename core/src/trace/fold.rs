@@ -2,7 +2,8 @@
 //! ordinary compressors do not look over. A stretch that was there before becomes a reference to it.
 //!
 //! Folded: varint of the whole length; then, until that length is reached: varint of the number of literal bytes, these,
-//! and unless all is there, varints of the length of a repeated stretch (at least 1) and of how far back it begins.
+//! and unless all is there, varints of the length of a repeated stretch (1 to 1024) and of how far back it begins. A stretch
+//! takes 4 bytes at least, so what is unfolded is at most 256 times as large, whoever wrote it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,6 +14,10 @@ use super::frame::{LONGEST_CHECKPOINT, put_varint, take_varint};
 const SHORTEST: usize = 24;
 /// Of a long stretch only every so many positions are remembered.
 const STRIDE: usize = 32;
+/// Longer stretches are written in several.
+const LONGEST: usize = 1024;
+/// How many times larger what is unfolded can be.
+const MOST: u64 = 256;
 /// Nothing was remembered.
 const NOWHERE: u32 = u32::MAX;
 
@@ -54,16 +59,22 @@ pub(super) fn fold(out: &mut Vec<u8>, bytes: &[u8]) {
             at += 1;
             continue;
         }
-        put_varint(out, (at - literal) as u64);
-        out.extend_from_slice(&bytes[literal..at]);
-        put_varint(out, length as u64);
-        put_varint(out, (at - before as usize) as u64);
-        let end = at + length;
+        let (back, end) = (at - before as usize, at + length);
+        let mut from = at;
+        while from < end {
+            put_varint(out, (from - literal) as u64);
+            out.extend_from_slice(&bytes[literal..from]);
+            let n = LONGEST.min(end - from);
+            put_varint(out, n as u64);
+            put_varint(out, back as u64);
+            from += n;
+            literal = from;
+        }
         while at + STRIDE < end {
             at += STRIDE;
             last_seen[slot(at)] = at as u32;
         }
-        (at, literal) = (end, end);
+        at = end;
     }
     if literal < bytes.len() {
         put_varint(out, (bytes.len() - literal) as u64);
@@ -73,10 +84,8 @@ pub(super) fn fold(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// The bytes that were folded; none if these were not.
 pub(super) fn unfold(mut folded: &[u8]) -> Option<Vec<u8>> {
-    let whole = take_varint(&mut folded)?;
-    if whole > u64::from(LONGEST_CHECKPOINT) {
-        return None;
-    }
+    let most = MOST.saturating_mul(folded.len() as u64).min(u64::from(LONGEST_CHECKPOINT));
+    let whole = take_varint(&mut folded).filter(|whole| *whole <= most)?;
     let whole = whole as usize;
     let mut out: Vec<u8> = Vec::new();
     while out.len() < whole {
@@ -90,7 +99,7 @@ pub(super) fn unfold(mut folded: &[u8]) -> Option<Vec<u8>> {
         let length = usize::try_from(take_varint(&mut folded)?).ok()?;
         let back = usize::try_from(take_varint(&mut folded)?).ok()?;
         let from = out.len().checked_sub(back)?;
-        if back == 0 || length == 0 || length > whole - out.len() {
+        if back == 0 || length == 0 || length > LONGEST.min(whole - out.len()) {
             return None;
         }
         // A stretch may reach into itself.
@@ -119,10 +128,35 @@ mod tests {
     #[test]
     fn repetitions_go() {
         assert_eq!(there_and_back(&[]), 1);
-        assert!(there_and_back(&[7; 100_000]) < 50);
+        assert!(there_and_back(&[7; 100_000]) < 420);
         let job: Vec<u8> = (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let many = [job.as_slice(), b"one", &job, b"another", &job, &job[..100]].concat();
         assert!(there_and_back(&many) < job.len() + 200);
+    }
+
+    #[test]
+    fn few_bytes_do_not_become_many() {
+        // A byte, and stretches that each repeat it as often as one may.
+        let hostile = |stretches: usize, length: u64, claimed: u64| {
+            let mut folded = Vec::new();
+            put_varint(&mut folded, claimed);
+            folded.extend([1, b'x']);
+            for n in 0..stretches {
+                folded.extend([0; 1].iter().take(usize::from(n > 0)));
+                put_varint(&mut folded, length);
+                put_varint(&mut folded, 1);
+            }
+            folded
+        };
+        let most = hostile(1000, 1024, 1 + 1000 * 1024);
+        assert_eq!(unfold(&most).map(|bytes| bytes.len()), Some(1 + 1000 * 1024));
+        assert!(most.len() as u64 * MOST > 1000 * 1024);
+        assert_eq!(unfold(&hostile(1, 1 << 20, 1 + (1 << 20))), None, "a stretch that is too long");
+        assert_eq!(unfold(&hostile(1, 1024, u64::from(LONGEST_CHECKPOINT))), None, "more than its bytes can hold");
+        // The best that can be folded is within the bound too.
+        let mut folded = Vec::new();
+        fold(&mut folded, &alloc::vec![7; 3_000_000]);
+        assert_eq!(unfold(&folded).map(|bytes| bytes.len()), Some(3_000_000));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! What the frames of a segment mean: header, records, end.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,6 +8,7 @@ use super::digest::Digest;
 use super::event;
 use super::fold;
 use super::frame::{self, FORMAT_VERSION, Fault, Kind, MAGIC};
+use super::origin::{Origin, Start, sane};
 use crate::event::Event;
 use crate::time::{Span, Time};
 
@@ -17,7 +19,7 @@ const REDACTED: u8 = 1;
 pub struct Header {
     /// The version of the program that recorded it.
     pub program: String,
-    /// The version of the engine's checkpoint: a program that has another cannot replay it.
+    /// The version of the engine's checkpoints: a program that has another can replay only what begins at the first event.
     pub checkpoint_version: u32,
     /// Counted up from 1 by whoever records.
     pub number: u64,
@@ -108,8 +110,27 @@ fn take<const N: usize>(body: &mut &[u8]) -> Result<[u8; N], Fault> {
     Ok(*bytes)
 }
 
-pub(super) fn put_checkpoint(out: &mut Vec<u8>, checkpoint: &[u8]) {
-    frame::put(out, Kind::Checkpoint, |out| fold::fold(out, checkpoint));
+/// Where the segment begins.
+pub(super) fn put_origin(out: &mut Vec<u8>, origin: &Origin) {
+    match origin {
+        // Plain data into a growing vector: there is nothing that can fail.
+        Origin::Start(start) => {
+            frame::put(out, Kind::Start, |out| out.extend(serde_json::to_vec(start).unwrap_or_default()));
+        }
+        Origin::Checkpoint(bytes) => frame::put(out, Kind::Checkpoint, |out| fold::fold(out, bytes)),
+    }
+}
+
+/// What was written by [`put_origin`].
+pub(super) fn origin(kind: Kind, body: &[u8]) -> Result<Origin, Fault> {
+    match kind {
+        Kind::Start => match serde_json::from_slice::<Box<Start>>(body) {
+            Ok(start) if sane(&start.config) => Ok(Origin::Start(start)),
+            _ => Err(Fault::Unreadable),
+        },
+        Kind::Checkpoint => fold::unfold(body).map(Origin::Checkpoint).ok_or(Fault::Unreadable),
+        _ => Err(Fault::OutOfOrder),
+    }
 }
 
 pub(super) fn put_event(out: &mut Vec<u8>, passed: Span, event: &Event<'_>) {
@@ -148,7 +169,7 @@ pub(super) fn record<'a>(kind: Kind, body: &'a [u8], before: Time) -> Result<Rec
             (hashes, []) => Ok(Record::Hashes(hashes.to_vec())),
             _ => Err(Fault::Unreadable),
         },
-        Kind::Header | Kind::Checkpoint | Kind::End => Err(Fault::OutOfOrder),
+        Kind::Header | Kind::Start | Kind::Checkpoint | Kind::End => Err(Fault::OutOfOrder),
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 /// The version of the format. Raised by every change after which older programs would read something wrong.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// How each segment begins. No frame begins with its first byte, and no text contains it.
 pub const MAGIC: [u8; 8] = [0xD7, b'd', b'p', b'm', b'p', b't', b'r', 0x0A];
@@ -12,6 +12,8 @@ pub const MAGIC: [u8; 8] = [0xD7, b'd', b'p', b'm', b'p', b't', b'r', 0x0A];
 pub const LONGEST_CHECKPOINT: u32 = 1 << 29;
 /// Longest record that is read, in bytes. A read of the driver is 16 KiB; a config is at most 1 MiB.
 pub const LONGEST_RECORD: u32 = 4 << 20;
+/// Longest start that is read, in bytes: config and memory.
+const LONGEST_START: u32 = 64 << 20;
 const LONGEST_HEADER: u32 = 1024;
 
 /// What a frame holds.
@@ -27,6 +29,8 @@ pub(super) enum Kind {
     /// Redacted only: the hashes of the headers that the next event's step checks.
     Hashes = 6,
     End = 7,
+    /// In place of a checkpoint: what the engine was made of.
+    Start = 8,
 }
 
 impl Kind {
@@ -39,6 +43,7 @@ impl Kind {
             5 => Kind::Quiet,
             6 => Kind::Hashes,
             7 => Kind::End,
+            8 => Kind::Start,
             _ => return None,
         })
     }
@@ -48,6 +53,7 @@ impl Kind {
         match self {
             Kind::Header => LONGEST_HEADER,
             Kind::Checkpoint => LONGEST_CHECKPOINT,
+            Kind::Start => LONGEST_START,
             Kind::Event | Kind::Hashes => LONGEST_RECORD,
             Kind::Sent => 8,
             Kind::Quiet => 0,
@@ -124,6 +130,18 @@ pub(super) fn put(out: &mut Vec<u8>, kind: Kind, write: impl FnOnce(&mut Vec<u8>
     out[start + 1..body].copy_from_slice(&length.to_le_bytes());
     let sum = crc32fast::hash(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// Bytes that [`take`] sums up before it can say that a sum is wrong; 0 if it need not.
+pub(super) fn summed(input: &[u8]) -> u64 {
+    let claimed = || {
+        let (kind, rest) = input.split_first()?;
+        let kind = Kind::of(*kind)?;
+        let (length, rest) = rest.split_first_chunk::<LENGTH>()?;
+        let length = u32::from_le_bytes(*length);
+        (length <= kind.longest() && length as usize <= rest.len()).then_some(u64::from(length))
+    };
+    claimed().unwrap_or(0)
 }
 
 /// Takes the frame that `input` begins with; `input` is moved behind it. On a fault it stays where it is.

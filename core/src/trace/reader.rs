@@ -1,10 +1,9 @@
 //! From the bytes of a recording to its segments. Damage costs what lies between it and the next segment, and is told.
 
-use super::fold;
 use super::format::{self, EndReason, Header, Record};
 use super::frame::{self, Fault, Kind, MAGIC};
+use super::origin::Origin;
 use crate::time::Time;
-use alloc::vec::Vec;
 
 /// What a recording is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +45,7 @@ pub struct Segment<'a> {
     pub header: Header,
     /// How it ends.
     pub ending: Ending,
-    checkpoint: &'a [u8],
+    origin: (Kind, &'a [u8]),
     frames: &'a [u8],
 }
 
@@ -55,24 +54,38 @@ pub struct Segment<'a> {
 pub struct Reader<'a> {
     whole: &'a [u8],
     rest: &'a [u8],
+    /// Bytes that were summed up in vain.
+    wasted: u64,
 }
+
+/// As soon as this many times the recording's bytes were summed up in vain, what is left counts as damaged: reading takes
+/// time by the length of what is read, whoever wrote it. Honest damage wastes each byte once.
+const MOST_WASTED: u64 = 8;
 
 impl<'a> Reader<'a> {
     /// Reads these bytes.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { whole: bytes, rest: bytes }
+        Reader { whole: bytes, rest: bytes, wasted: 0 }
     }
 
     fn offset(&self) -> u64 {
         (self.whole.len() - self.rest.len()) as u64
     }
 
+    /// [`frame::take`], and what it costs in vain.
+    fn take(&mut self, rest: &mut &'a [u8]) -> Result<(Kind, &'a [u8]), Fault> {
+        let before = *rest;
+        frame::take(rest).inspect_err(|_| self.wasted += frame::summed(before))
+    }
+
     /// Everything from here up to the next segment is lost.
     fn skip(&mut self, fault: Fault) -> Damage {
         let offset = self.offset();
-        let found = memchr::memmem::find_iter(self.rest.get(1..).unwrap_or_default(), &MAGIC).map(|at| at + 1);
+        let most = MOST_WASTED * self.whole.len() as u64;
         // A magic alone may be bytes of a peer: a good header has to follow.
-        let next = found.into_iter().find(|at| format::take_header(&mut &self.rest[*at..]).is_ok());
+        let starts_segment = |at: &usize| format::take_header(&mut &self.rest[*at..]).is_ok();
+        let found = memchr::memmem::find_iter(self.rest.get(1..).unwrap_or_default(), &MAGIC).map(|at| at + 1);
+        let next = if self.wasted > most { None } else { found.into_iter().find(starts_segment) };
         let lost = next.unwrap_or(self.rest.len());
         self.rest = &self.rest[lost..];
         Damage { offset, bytes: lost as u64, fault }
@@ -82,7 +95,9 @@ impl<'a> Reader<'a> {
         let offset = self.offset();
         let mut rest = self.rest;
         let header = format::take_header(&mut rest)?;
-        let (Kind::Checkpoint, checkpoint) = frame::take(&mut rest)? else { return Err(Fault::OutOfOrder) };
+        let origin @ (Kind::Start | Kind::Checkpoint, _) = self.take(&mut rest)? else {
+            return Err(Fault::OutOfOrder);
+        };
         let start = rest;
         let (frames, ending) = loop {
             let frames = &start[..start.len() - rest.len()];
@@ -90,7 +105,7 @@ impl<'a> Reader<'a> {
             if rest.is_empty() || rest.starts_with(&MAGIC) {
                 break (frames, Ending::Open);
             }
-            match frame::take(&mut rest) {
+            match self.take(&mut rest) {
                 Ok((Kind::End, body)) => match format::end(body) {
                     Ok(reason) => {
                         self.rest = rest;
@@ -98,14 +113,14 @@ impl<'a> Reader<'a> {
                     }
                     Err(fault) => break (frames, Ending::Damaged(self.skip(fault))),
                 },
-                Ok((Kind::Header | Kind::Checkpoint, _)) => {
+                Ok((Kind::Header | Kind::Start | Kind::Checkpoint, _)) => {
                     break (frames, Ending::Damaged(self.skip(Fault::OutOfOrder)));
                 }
                 Ok(_) => {}
                 Err(fault) => break (frames, Ending::Damaged(self.skip(fault))),
             }
         };
-        Ok(Segment { offset, header, ending, checkpoint, frames })
+        Ok(Segment { offset, header, ending, origin, frames })
     }
 }
 
@@ -121,17 +136,17 @@ impl<'a> Iterator for Reader<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The engine at its begin, for [`Engine::restore`](crate::Engine::restore).
+    /// The engine at its begin.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn checkpoint(&self) -> Result<Vec<u8>, Fault> {
-        fold::unfold(self.checkpoint).ok_or(Fault::Unreadable)
+    pub fn origin(&self) -> Result<Origin, Fault> {
+        format::origin(self.origin.0, self.origin.1)
     }
 
-    /// Bytes of the checkpoint in the recording.
-    pub fn checkpoint_bytes(&self) -> u64 {
-        self.checkpoint.len() as u64
+    /// Bytes that say so in the recording.
+    pub fn origin_bytes(&self) -> u64 {
+        self.origin.1.len() as u64
     }
 
     /// The records in order. After a fault there is none.

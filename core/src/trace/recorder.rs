@@ -1,18 +1,20 @@
 //! Writing a segment, and the decorator that does so around the engine.
 
+use alloc::boxed::Box;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::mem::replace;
 
 use super::digest::Digest;
 use super::format::{self, EndReason, Header, Record};
+use super::origin::{Origin, Start};
 use crate::action::ActionBuf;
-use crate::engine::Engine;
+use crate::engine::{CHECKPOINT_VERSION, Engine};
 use crate::event::Event;
 use crate::time::Time;
 
-/// A segment is closed as full when it is at least this many times as large as its checkpoint, so that checkpoints are a
-/// small part of a recording.
+/// A segment is closed as full when it is at least this many times as large as its origin, so that checkpoints are a small
+/// part of a recording.
 pub const CHECKPOINT_RATIO: u64 = 8;
 
 /// Writes one segment into a buffer, which can be taken at any time.
@@ -20,19 +22,19 @@ pub const CHECKPOINT_RATIO: u64 = 8;
 pub struct SegmentWriter {
     buffer: Vec<u8>,
     taken: u64,
-    checkpoint_bytes: u64,
+    origin_bytes: u64,
     last: Time,
     digest: Digest,
 }
 
 impl SegmentWriter {
-    /// Begins a segment with a checkpoint of the engine.
-    pub fn new(header: &Header, checkpoint: &[u8]) -> SegmentWriter {
+    /// Begins a segment.
+    pub fn new(header: &Header, origin: &Origin) -> SegmentWriter {
         let mut buffer = Vec::with_capacity(64 * 1024);
         format::put_header(&mut buffer, header);
-        format::put_checkpoint(&mut buffer, checkpoint);
-        let checkpoint_bytes = buffer.len() as u64;
-        SegmentWriter { buffer, taken: 0, checkpoint_bytes, last: header.time, digest: Digest::default() }
+        format::put_origin(&mut buffer, origin);
+        let origin_bytes = buffer.len() as u64;
+        SegmentWriter { buffer, taken: 0, origin_bytes, last: header.time, digest: Digest::default() }
     }
 
     /// Writes an event; to be called before its step.
@@ -81,14 +83,14 @@ impl SegmentWriter {
         self.buffer.len() as u64
     }
 
-    /// Bytes of header and checkpoint.
-    pub fn checkpoint_bytes(&self) -> u64 {
-        self.checkpoint_bytes
+    /// Bytes of header and origin.
+    pub fn origin_bytes(&self) -> u64 {
+        self.origin_bytes
     }
 
-    /// It may be closed as full: [`CHECKPOINT_RATIO`] times its checkpoint, and this many bytes.
+    /// It may be closed as full: [`CHECKPOINT_RATIO`] times its origin, and this many bytes.
     pub fn full(&self, least: u64) -> bool {
-        self.bytes() >= least.max(CHECKPOINT_RATIO * self.checkpoint_bytes)
+        self.bytes() >= least.max(CHECKPOINT_RATIO * self.origin_bytes)
     }
 
     /// Takes what was written since the last time: whole records. `spare` becomes the new buffer.
@@ -105,19 +107,26 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to record with a segment of this number. `unix_micros`: the wall clock.
+    /// Begins to record an engine that runs, with a segment of this number. `unix_micros`: the wall clock.
     pub fn new(engine: &Engine, number: u64, unix_micros: u64) -> Recorder {
-        let checkpoint = engine.checkpoint();
-        let version = checkpoint.first_chunk::<4>().copied().unwrap_or_default();
+        Recorder::from(&Origin::Checkpoint(engine.checkpoint()), engine.time(), number, unix_micros)
+    }
+
+    /// Begins to record the engine that [`Start::engine`] gives, before its first event.
+    pub fn at_start(start: Start, number: u64, unix_micros: u64) -> Recorder {
+        Recorder::from(&Origin::Start(Box::new(start)), Time::ZERO, number, unix_micros)
+    }
+
+    fn from(origin: &Origin, time: Time, number: u64, unix_micros: u64) -> Recorder {
         let header = Header {
             program: env!("CARGO_PKG_VERSION").to_string(),
-            checkpoint_version: u32::from_le_bytes(version),
+            checkpoint_version: CHECKPOINT_VERSION,
             number,
             unix_micros,
-            time: engine.time(),
+            time,
             redacted: false,
         };
-        Recorder { writer: SegmentWriter::new(&header, &checkpoint) }
+        Recorder { writer: SegmentWriter::new(&header, origin) }
     }
 
     /// [`Engine::step`], recorded. If the engine panics, the event is the last record.

@@ -45,9 +45,9 @@ pub enum ReplayError {
         /// As replayed.
         found: Digest,
     },
-    /// Its checkpoint cannot be read.
-    #[error("its checkpoint cannot be read")]
-    Checkpoint,
+    /// What it begins with cannot be read.
+    #[error("what it begins with cannot be read")]
+    Origin,
     /// A record that cannot be read or stands where it cannot.
     #[error("after step {step}: {fault}")]
     Unreadable {
@@ -84,15 +84,19 @@ impl Segment<'_> {
     /// The engine at the segment's begin.
     ///
     /// # Errors
-    /// [`ReplayError::Checkpoint`], [`ReplayError::Restore`].
+    /// [`ReplayError::Origin`], [`ReplayError::Restore`].
     pub fn restore(&self) -> Result<Engine, ReplayError> {
-        let checkpoint = self.checkpoint().map_err(|_| ReplayError::Checkpoint)?;
-        Ok(Engine::restore(&checkpoint)?)
+        let mut engine = self.origin().map_err(|_| ReplayError::Origin)?.engine()?;
+        if self.header.redacted {
+            // Its headers are not those that were hashed.
+            engine.set_proof_of_work(Pow::Given(Default::default()));
+        }
+        Ok(engine)
     }
 }
 
 impl<'a> Replay<'a> {
-    /// Restores the segment's checkpoint.
+    /// The engine at the segment's begin.
     ///
     /// # Errors
     /// As [`Segment::restore`].

@@ -2,21 +2,27 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::sync::{OnceLock, RwLock};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
+use dpmp_core::config::{LogFormat, Logging};
+
+use super::burst::{Burst, Suppressed};
+use super::counts::count;
 use super::filter::Filter;
+use super::open::Output;
 use super::sink;
 use crate::clock::{rfc3339, unix_micros};
 
 static FILTER: RwLock<Filter> = RwLock::new(Filter::silent());
+static BURST: Mutex<Burst> = Mutex::new(Burst::new());
 static SINK: OnceLock<sink::Sink> = OnceLock::new();
 
 /// The target of records whose message is the inside of a JSON object; all others are text.
 const EVENTS: &str = "dpmp::event";
 
-/// Begins to write to `output`. The second call of a process changes nothing.
-pub fn start(output: Box<dyn Write + Send>, filter: Filter) -> io::Result<()> {
+/// Begins to write to `output`, as the config says. The second call of a process changes nothing.
+pub fn start(output: Box<dyn Output>, logging: &Logging) -> io::Result<()> {
     if SINK.get().is_some() {
         return Ok(());
     }
@@ -30,7 +36,8 @@ pub fn start(output: Box<dyn Write + Send>, filter: Filter) -> io::Result<()> {
         .format(|out, record| {
             let ts = rfc3339(unix_micros() / 1_000_000);
             if record.target() == EVENTS {
-                writeln!(out, "{{\"ts\":\"{ts}\",{}}}", record.args())
+                let level = record.level().as_str().to_ascii_lowercase();
+                writeln!(out, "{{\"ts\":\"{ts}\",{},\"level\":\"{level}\"}}", record.args())
             } else {
                 let (target, text) = (json(record.target()), json(&record.args().to_string()));
                 writeln!(out, "{{\"ts\":\"{ts}\",\"event\":\"library\",\"from\":{target},\"text\":{text}}}")
@@ -38,16 +45,49 @@ pub fn start(output: Box<dyn Write + Send>, filter: Filter) -> io::Result<()> {
         })
         .target(env_logger::Target::Pipe(Box::new(writer)));
     if builder.try_init().is_ok() && SINK.set(sink).is_ok() {
-        set_filter(filter);
+        configure(logging);
     }
     Ok(())
 }
 
-/// From now on, these events are written.
-pub fn set_filter(filter: Filter) {
+/// From now on, these events are written, in this form. Where to, [`redirect`] says.
+pub fn configure(logging: &Logging) {
+    let filter = Filter::new(logging);
     log::set_max_level(filter.max_level());
     // A filter is plain data: one that a panicking thread left behind is as good as any.
-    *FILTER.write().unwrap_or_else(std::sync::PoisonError::into_inner) = filter;
+    *FILTER.write().unwrap_or_else(PoisonError::into_inner) = filter;
+    burst().set_limit(logging.burst);
+    if let Some(sink) = SINK.get() {
+        sink.set_text(logging.format == LogFormat::Text);
+    }
+}
+
+/// Its windows are whole between any two statements.
+fn burst() -> MutexGuard<'static, Burst> {
+    BURST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What bursts have not written, if it is time to tell. `all`: it is the last chance.
+pub(super) fn suppressed(all: bool) -> Vec<Suppressed> {
+    burst().due(Instant::now(), all)
+}
+
+/// A file is opened anew: `logrotate` may have moved it.
+pub fn reopen() {
+    if let Some(sink) = SINK.get() {
+        sink.reopen();
+    }
+}
+
+/// From now on, lines go to another output.
+pub fn redirect(output: Box<dyn Output>) {
+    if let Some(sink) = SINK.get()
+        && !sink.redirect(output, Duration::from_secs(1))
+    {
+        line(log::Level::Warn, "log_not_moved")
+            .text("text", "whoever reads the log is too slow; it stays where it is until the next reload")
+            .send();
+    }
 }
 
 /// Waits until what was logged is written, at most this long.
@@ -73,8 +113,13 @@ pub struct Line {
 
 /// A line of this level about this event.
 pub fn line(level: log::Level, event: &str) -> Line {
-    let wanted = FILTER.read().unwrap_or_else(std::sync::PoisonError::into_inner).wants(level, event);
-    Line { level, body: wanted.then(|| format!("\"event\":\"{event}\"")) }
+    let wanted = FILTER.read().unwrap_or_else(PoisonError::into_inner).wants(level, event);
+    // Ours being broken is always said.
+    let written = wanted && (level == log::Level::Error || burst().takes(event, Instant::now()));
+    if wanted && !written {
+        count(|counts| &counts.suppressed, 1);
+    }
+    Line { level, body: written.then(|| format!("\"event\":\"{event}\"")) }
 }
 
 impl Line {

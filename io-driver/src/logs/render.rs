@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use dpmp_core::Notice;
-use dpmp_core::notice::{DropReason, HeldOff, JobReason, MinerWarning, SwitchReason, Verdict, Who};
+use dpmp_core::chain::payout::Payout;
+use dpmp_core::notice::{BlockWay, DropReason, HeldOff, JobReason, MinerWarning, SwitchReason, Verdict, Who};
 use log::Level::{Debug, Info, Trace, Warn};
 
 use super::line::{Line, json, line};
+use super::oracle;
 use super::redact::redact;
+use super::schedule;
 
 /// An address as v2 writes it: `('192.0.2.5', 51234)`.
 pub fn peer(address: SocketAddr) -> String {
@@ -31,6 +34,9 @@ fn maybe(line: Line, who: Option<&Who>) -> Line {
 
 /// Writes the line or lines of a notice.
 pub fn render(notice: &Notice) {
+    if oracle::render(notice) {
+        return;
+    }
     match notice {
         Notice::ShareSubmitted { .. } | Notice::ShareResult { .. } | Notice::BlockCandidate { .. } => share(notice),
         Notice::PoolConnecting { .. }
@@ -45,11 +51,17 @@ pub fn render(notice: &Notice) {
         Notice::PoolDifficulty { .. }
         | Notice::PoolJob { .. }
         | Notice::PoolExtranonce { .. }
+        | Notice::PoolChain { .. }
         | Notice::PoolMessage { .. }
         | Notice::PoolReconnectAsked { .. }
         | Notice::PoolBadLine { .. } => pool_says(notice),
         Notice::LinesReceived { .. }
         | Notice::WeightsChanged { .. }
+        | Notice::DwellsInForce { .. }
+        | Notice::PinIgnored { .. }
+        | Notice::WeightsUnmet { .. }
+        | Notice::WeightsMet
+        | Notice::Rebalanced { .. }
         | Notice::CommandRefused { .. }
         | Notice::ConfigApplied
         | Notice::Draining { .. } => proxy(notice),
@@ -119,6 +131,7 @@ fn switched(who: &Who, from: Option<dpmp_core::PoolId>, to: dpmp_core::PoolId, w
         SwitchReason::Failover => "the pool before is out",
         SwitchReason::Return => "the pool is back",
         SwitchReason::Operator => "weights or config changed",
+        SwitchReason::Balance => "the fleet is placed anew: miners came, left or changed",
     };
     switched.show("to_pool", to).text("why", why).send();
 }
@@ -160,7 +173,7 @@ fn warning(who: &Who, what: &MinerWarning) -> Line {
 fn share(notice: &Notice) {
     match notice {
         Notice::ShareSubmitted { who } => about(line(Trace, "share_submitted"), who).send(),
-        Notice::ShareResult { who, pool, verdict, assigned, achieved, response } => {
+        Notice::ShareResult { who, pool, verdict, fault, assigned, achieved, response, .. } => {
             let (level, event) = match verdict {
                 Verdict::Accepted | Verdict::Rejected { .. } => (Info, "share_result"),
                 Verdict::Credited => (Debug, "share_credited"),
@@ -180,6 +193,9 @@ fn share(notice: &Notice) {
                 }
                 _ => result,
             };
+            if let Some(fault) = fault {
+                result = result.text("fault", fault.name());
+            }
             if let Some(assigned) = assigned {
                 result = result.value("diff", assigned);
             }
@@ -191,13 +207,30 @@ fn share(notice: &Notice) {
             }
             result.send();
         }
-        Notice::BlockCandidate { who, pool, hash, achieved } => {
+        Notice::BlockCandidate { who, pool, hash, achieved, block } => {
             let hash: String = hash.iter().rev().map(|byte| format!("{byte:02x}")).collect();
-            about(line(Warn, "block_candidate"), who)
-                .show("pool", pool)
+            let header: String = block.header.iter().map(|byte| format!("{byte:02x}")).collect();
+            let words = match block.way {
+                BlockWay::Owner => "this share meets the network's target: the pool has been sent a block",
+                BlockWay::Twin => {
+                    "this share meets the network's target: its connection is gone, but the pool has been sent the block \
+                     on another one that has the same work"
+                }
+                BlockWay::Nowhere => {
+                    "this share meets the network's target, but its pool's connection is gone and no other can take it"
+                }
+            };
+            let mut found = about(line(Warn, "block_candidate"), who).show("pool", pool);
+            if let Some(height) = block.height {
+                found = found.value("height", height);
+            }
+            found
                 .text("hash", hash)
                 .number("achieved", *achieved)
-                .text("text", "this share meets the network's target: the pool has been sent a block")
+                .number("network_difficulty", block.network_difficulty)
+                .text("job", &block.pool_job)
+                .text("header", header)
+                .text("text", words)
                 .send();
         }
         _ => {}
@@ -305,6 +338,10 @@ fn pool_says(notice: &Notice) {
                 .value("extranonce1_bytes", extranonce1_bytes)
                 .value("extranonce2_bytes", extranonce2_bytes)
         }
+        Notice::PoolChain { pool, height, network_difficulty, payout, .. } => pool_chain(*height, payout)
+            .show("pool", pool)
+            .number("network_difficulty", *network_difficulty)
+            .text("payout", payout.name()),
         Notice::PoolMessage { pool, text } => line(Info, "pool_message").show("pool", pool).text("text", redact(text)),
         Notice::PoolReconnectAsked { pool, host, port, obeyed } => line(Warn, "pool_reconnect_asked")
             .show("pool", pool)
@@ -317,6 +354,21 @@ fn pool_says(notice: &Notice) {
     .send();
 }
 
+fn pool_chain(height: Option<u32>, payout: &Payout) -> Line {
+    let mut told = line(if matches!(payout, Payout::No { .. }) { Warn } else { Info }, "pool_chain");
+    if let Some(height) = height {
+        told = told.value("height", height);
+    }
+    match payout {
+        Payout::Pays { satoshis, total } => told.value("satoshis", satoshis).value("total", total),
+        Payout::Later { total } => told.value("total", total),
+        Payout::No { total } => told
+            .value("total", total)
+            .text("text", "earlier jobs of this pool paid the configured wallet, this one pays somebody else"),
+        Payout::NoAddress | Payout::Unreadable => told,
+    }
+}
+
 fn proxy(notice: &Notice) {
     match notice {
         Notice::WeightsChanged { weights } => {
@@ -327,6 +379,11 @@ fn proxy(notice: &Notice) {
             }
             changed
         }
+        Notice::DwellsInForce { .. }
+        | Notice::PinIgnored { .. }
+        | Notice::WeightsUnmet { .. }
+        | Notice::WeightsMet
+        | Notice::Rebalanced { .. } => return schedule::render(notice),
         Notice::CommandRefused { why } => line(Warn, "command_refused").text("reason", why),
         Notice::ConfigApplied => line(Info, "config_loaded"),
         Notice::Draining { miners } => line(Info, "shutdown_begin").value("miners", miners),

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use dpmp_core::config::{Config, MAX_POOLS, WEIGHT_SUM};
-use dpmp_core::notice::{DropReason, SwitchReason, Verdict};
-use dpmp_core::{MinerId, Notice, PoolId, Time, UpstreamId};
+use dpmp_core::notice::{DropReason, Fault, SwitchReason, Verdict};
+use dpmp_core::{MinerId, Notice, PoolId, Span, Time, UpstreamId};
 
 use super::series::{Metrics, PoolSeries, REJECTS, RESULTS};
+use crate::statistics::Measured;
 
 /// A miner's time.
 #[derive(Default)]
@@ -42,7 +43,21 @@ impl Recorder {
             recorder.pool(pool);
         }
         recorder.weights(&config.scheduler.weights);
+        recorder.config(config);
         recorder
+    }
+
+    /// A config is in force.
+    pub fn config(&mut self, config: &Config) {
+        self.metrics.measured.per_worker(config.metrics_per_worker);
+    }
+
+    /// The loop has measured something.
+    pub fn measured(&mut self, what: Measured, span: Span) {
+        match what {
+            Measured::JobFanout => self.metrics.job_fanout.observe(span.as_secs_f64()),
+            Measured::Share => self.metrics.share_processing.observe(span.as_secs_f64()),
+        }
     }
 
     fn pool(&mut self, pool: PoolId) -> &PoolSeries {
@@ -100,7 +115,10 @@ impl Recorder {
                 self.metrics.miners_idle.add(i64::from(idle == Some(false)));
             }
             Notice::ShareSubmitted { .. } => self.metrics.submitted.inc(),
-            Notice::ShareResult { pool, verdict, assigned, response, .. } => {
+            Notice::ShareResult { pool, verdict, fault, assigned, response, .. } => {
+                if let Some(fault) = fault {
+                    self.metrics.faults[fault_index(*fault)].inc();
+                }
                 self.metrics.results[result_index(verdict)].inc();
                 if let Some(pool) = pool {
                     self.verdict(*pool, verdict, assigned.map_or(0.0, |d| d.as_f64()));
@@ -114,6 +132,7 @@ impl Recorder {
                 Some(pool) => self.pool(*pool).rx.inc_by(u64::from(*lines)),
             },
             Notice::WeightsChanged { weights } => self.weights(weights),
+            Notice::OracleStatus { status, .. } => self.metrics.oracle.observe(status),
             _ => self.observe_pool(notice),
         }
     }
@@ -154,6 +173,7 @@ impl Recorder {
                 series.accepted.inc();
                 series.accepted_difficulty.inc_by(difficulty);
             }
+            Verdict::Credited => series.credited_difficulty.inc_by(difficulty),
             Verdict::Rejected { code, .. } => {
                 series.rejected.inc();
                 let reason = REJECTS.iter().position(|(_, c)| c == code).unwrap_or(REJECTS.len() - 1);
@@ -167,6 +187,8 @@ impl Recorder {
         for (slot, weight) in (0u8..).zip(weights) {
             self.pool(PoolId(slot)).target.set(f64::from(*weight) / f64::from(WEIGHT_SUM));
         }
+        // A pool that a new config has taken away gets nothing.
+        self.pools.iter().skip(weights.len()).for_each(|gone| gone.target.set(0.0));
     }
 
     fn works_for(&mut self, now: Time, miner: MinerId, pool: Option<PoolId>) {
@@ -219,7 +241,12 @@ fn switch_index(why: SwitchReason) -> usize {
         SwitchReason::Failover => 2,
         SwitchReason::Return => 3,
         SwitchReason::Operator => 4,
+        SwitchReason::Balance => 5,
     }
+}
+
+fn fault_index(fault: Fault) -> usize {
+    Fault::ALL.iter().position(|found| *found == fault).unwrap_or(0)
 }
 
 fn result_index(verdict: &Verdict) -> usize {

@@ -2,10 +2,16 @@
 //! blank line of each struct are DPMP v2's, with v2's meaning.
 
 use dpmp_core::PoolId;
+use dpmp_core::notice::Fault;
 use prometheus::{
     Counter, CounterVec, Encoder as _, Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use super::measured::MeasuredSeries;
+use super::ops::OpsSeries;
+use super::oracle::OracleSeries;
+use crate::statistics::Snapshot;
 
 /// What became of a share: the values of the label `result`.
 pub(super) const RESULTS: [&str; 15] = [
@@ -35,7 +41,11 @@ pub(super) const REJECTS: [(&str, i64); 6] = [
     ("other", 20),
 ];
 /// Why a miner changed its pool: the values of the label `reason`.
-pub(super) const SWITCHES: [&str; 5] = ["first", "schedule", "failover", "return", "operator"];
+pub(super) const SWITCHES: [&str; 6] = ["first", "schedule", "failover", "return", "operator", "balance"];
+
+/// Buckets of what should take microseconds, in seconds.
+const FAST: [f64; 14] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 
 /// The series of one pool slot, looked up once.
 #[derive(Clone, Debug)]
@@ -62,6 +72,7 @@ pub struct PoolSeries {
     pub(super) difficulty: Gauge,
     pub(super) bad_lines: IntCounter,
     pub(super) blocks: IntCounter,
+    pub(super) credited_difficulty: Counter,
 }
 
 /// The series of the flight recording.
@@ -94,6 +105,8 @@ impl RecordingSeries {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Slots that were configured at the start.
+    pools: usize,
     pub(super) downstream_connections: IntGauge,
     upstream_connections: IntGaugeVec,
     rx: IntCounterVec,
@@ -107,7 +120,6 @@ pub struct Metrics {
     scheduler_share: GaugeVec,
     pub(super) downstream_difficulty: Gauge,
     active: IntGaugeVec,
-    oracle_weight: GaugeVec,
 
     pub(super) downstream_rx: IntCounter,
     pub(super) downstream_tx: IntCounter,
@@ -129,20 +141,32 @@ pub struct Metrics {
     difficulty: GaugeVec,
     bad_lines: IntCounterVec,
     blocks: IntCounterVec,
+    credited_difficulty: CounterVec,
+    pub(super) faults: Vec<IntCounter>,
+    pub(super) job_fanout: Histogram,
+    pub(super) share_processing: Histogram,
+    pub(super) measured: MeasuredSeries,
     /// The flight recording's.
     pub recording: RecordingSeries,
+    /// What operators watch over.
+    pub ops: OpsSeries,
+    /// The automatic balance.
+    pub oracle: OracleSeries,
 }
 
 /// Makes series and registers them; remembers the registry, not the first error twice.
-struct Maker<'a>(&'a Registry);
+pub(super) struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+    pub(super) fn register(&self, made: &IntCounter) -> Result<(), Error> {
+        self.0.register(Box::new(made.clone()))
+    }
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
         let made = IntCounter::new(name, help)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
         let made = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
@@ -152,22 +176,27 @@ impl Maker<'_> {
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
         let made = IntGauge::new(name, help)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
-    fn level(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+    pub(super) fn level(&self, name: &str, help: &str) -> Result<Gauge, Error> {
         let made = Gauge::new(name, help)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
         let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
-    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+        let made = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+    pub(super) fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
         let made = GaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
@@ -184,7 +213,6 @@ impl Metrics {
 
         let info = make.gauges("dpmp_build_info", "Always 1; the version is the label.", &["version"])?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        oracle(&make)?;
         let results = make.counters(
             "dpmp_share_results_total",
             "Shares by what became of them. accepted and rejected: the pool's word; credited: good for the miner's own \
@@ -192,11 +220,18 @@ impl Metrics {
              answered here because the pool would have refused them.",
             &["result"],
         )?;
+        let faults = make.counters(
+            "dpmp_share_faults_total",
+            "Shares that did not count, by whose doing it is. proxy is a bug of dpmp and must stay 0: report it with the \
+             recording.",
+            &["fault"],
+        )?;
         let switches =
             make.counters("dpmp_pool_switches_total", "Times a miner's work went to another pool.", &["reason"])?;
         let rx = make.counters("dpmp_messages_rx_total", "Lines received, by the side they came from.", side)?;
         let tx = make.counters("dpmp_messages_tx_total", "Lines sent, by the side they went to.", side)?;
         let metrics = Metrics {
+            pools,
             downstream_connections: make.gauge("dpmp_downstream_connections", "Miner connections open now.")?,
             upstream_connections: make.gauges(
                 "dpmp_upstream_connections",
@@ -231,11 +266,6 @@ impl Metrics {
             active: make.gauges(
                 "dpmp_active_pool",
                 "1 for the pool of the job that was last forwarded, else 0.",
-                pool,
-            )?,
-            oracle_weight: make.levels(
-                "dpmp_oracle_weight",
-                "Weight that the oracle asks for; 0 without oracle.",
                 pool,
             )?,
             miners_ready: make.gauge("dpmp_miners_ready", "Miners that have subscribed and authorised.")?,
@@ -287,7 +317,27 @@ impl Metrics {
                 "Shares sent to the pool that meet the network's target.",
                 pool,
             )?,
+            credited_difficulty: make.sums(
+                "dpmp_credited_difficulty_sum_total",
+                "Sum of the difficulty of shares on the pool's jobs that are good for the miner's own difficulty and below \
+                 the pool's; with dpmp_accepted_difficulty_sum_total it is the work done for the pool.",
+                pool,
+            )?,
+            faults: Fault::ALL.iter().map(|fault| faults.with_label_values(&[fault.name()])).collect(),
+            job_fanout: make.histogram(
+                "dpmp_job_fanout_seconds",
+                "Seconds from the arrival of a pool's job to the last miner's write of it.",
+                &FAST,
+            )?,
+            share_processing: make.histogram(
+                "dpmp_share_processing_seconds",
+                "Seconds from the arrival of a miner's share to the write to the pool: the proxy's own time.",
+                &FAST,
+            )?,
+            measured: MeasuredSeries::new(&make, &letters(pools))?,
             recording: RecordingSeries::new(&make)?,
+            ops: OpsSeries::new(&make)?,
+            oracle: OracleSeries::new(&make)?,
             registry: registry.clone(),
         };
         #[cfg(target_os = "linux")]
@@ -298,13 +348,18 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// The slots that have series.
+    pub(super) fn pool_ids(&self) -> impl Iterator<Item = PoolId> + use<> {
+        (0..u8::try_from(self.pools).unwrap_or(u8::MAX)).map(PoolId)
+    }
+
     /// The series of a slot; made when first asked for.
     pub fn pool(&self, pool: PoolId) -> PoolSeries {
         let letter = pool.to_string();
         let label = &[letter.as_str()][..];
         let side = format!("upstream{letter}");
         let side = &[side.as_str()][..];
-        self.oracle_weight.with_label_values(label);
+        self.oracle.weight.with_label_values(label);
         PoolSeries {
             connections: self.upstream_connections.with_label_values(label),
             rx: self.rx.with_label_values(side),
@@ -327,7 +382,13 @@ impl Metrics {
             difficulty: self.difficulty.with_label_values(label),
             bad_lines: self.bad_lines.with_label_values(label),
             blocks: self.blocks.with_label_values(label),
+            credited_difficulty: self.credited_difficulty.with_label_values(label),
         }
+    }
+
+    /// Fills the series that are measured over windows of time.
+    pub fn show(&self, snapshot: &Snapshot) {
+        self.measured.show(snapshot);
     }
 
     /// The text that Prometheus scrapes.
@@ -343,18 +404,7 @@ impl Metrics {
     }
 }
 
-/// v2's oracle series. There is no oracle yet: all stay at 0, which v2's screens show as "warming up".
-fn oracle(make: &Maker<'_>) -> Result<(), Error> {
-    let hash_rate =
-        make.levels("dpmp_oracle_hashrate", "Network hash rate by the oracle; 0 without one.", &["chain", "window"])?;
-    let ratio = make.levels("dpmp_oracle_ratio", "Hash rate short over long; 0 without oracle.", &["chain"])?;
-    for chain in ["BTC", "BCH"] {
-        ratio.with_label_values(&[chain]);
-        for window in ["short", "long"] {
-            hash_rate.with_label_values(&[chain, window]);
-        }
-    }
-    make.level("dpmp_oracle_status", "1: the oracle answers; 0: it does not, or there is none.")?;
-    make.level("dpmp_oracle_data_age_seconds", "Age of the oracle's data; 0 without oracle.")?;
-    Ok(())
+/// The letters of so many slots.
+fn letters(pools: usize) -> Vec<String> {
+    (0..pools).map(|slot| PoolId(u8::try_from(slot).unwrap_or(u8::MAX)).to_string()).collect()
 }

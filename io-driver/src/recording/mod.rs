@@ -5,13 +5,15 @@
 //! bytes a share, 0.5 µs and 1.5 KB a job, and 10 ms a checkpoint at 100 miners (30 ms where each remembers 128 jobs: 9 MB,
 //! folded to 0.5 MB), which come once in 4 MB, that is in about five minutes (`cost` in sim/examples measures them).
 
+#[cfg(debug_assertions)]
+mod crash;
 mod ring;
 mod writer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dpmp_core::trace::{CHECKPOINT_RATIO, EndReason, Recorder};
+use dpmp_core::trace::{CHECKPOINT_RATIO, EndReason, Recorder, Start};
 use dpmp_core::{ActionBuf, Engine, Event, Span, Time};
 use log::Level;
 
@@ -36,6 +38,8 @@ const RETRY_TOO_SMALL: Span = Span::mins(60);
 pub(crate) struct Recording {
     writer: Option<Writer>,
     recorder: Option<Recorder>,
+    /// What the engine was made of, until its first step.
+    start: Option<Start>,
     number: u64,
     max_bytes: u64,
     series: RecordingSeries,
@@ -62,6 +66,7 @@ impl Recording {
         Ok(Recording {
             writer: Some(writer),
             recorder: None,
+            start: None,
             number,
             max_bytes,
             series,
@@ -71,22 +76,50 @@ impl Recording {
         })
     }
 
+    /// From now on all files together are no larger than this. The segment at hand ends.
+    pub(crate) fn resize(&mut self, max_mib: u32) {
+        self.close(EndReason::Full);
+        self.max_bytes = u64::from(max_mib) << 20;
+        self.said_too_small = false;
+        self.next = Time::ZERO;
+        if let Some(writer) = &self.writer
+            && writer.resize(self.max_bytes).is_err()
+        {
+            // The disk does not keep up, so the segment is lost anyway. The writer goes on within its old bound.
+            self.series.dropped.inc();
+        }
+    }
+
+    /// The engine that will be stepped is a new one, made of this: the first segment needs no checkpoint.
+    pub(crate) fn of(mut self, start: Start) -> Recording {
+        self.start = Some(start);
+        self
+    }
+
     /// [`Engine::step`], recorded.
     pub(crate) fn step(&mut self, engine: &mut Engine, now: Time, event: Event<'_>, out: &mut ActionBuf) {
+        let start = self.start.take();
         if self.recorder.is_none() && now >= self.next {
-            self.begin(engine, now);
+            self.begin(engine, start, now);
         }
         match &mut self.recorder {
-            Some(recorder) => recorder.step(engine, now, event, out),
+            Some(recorder) => {
+                #[cfg(debug_assertions)]
+                crash::if_asked(recorder, now, &event);
+                recorder.step(engine, now, event, out);
+            }
             None => return engine.step(now, event, out),
         }
         self.after_step(now);
     }
 
-    fn begin(&mut self, engine: &Engine, now: Time) {
+    fn begin(&mut self, engine: &Engine, start: Option<Start>, now: Time) {
         let Some(writer) = &self.writer else { return };
-        let mut recorder = Recorder::new(engine, self.number, unix_micros());
-        let segment = recorder.writer().checkpoint_bytes() * CHECKPOINT_RATIO;
+        let mut recorder = match start {
+            Some(start) => Recorder::at_start(start, self.number, unix_micros()),
+            None => Recorder::new(engine, self.number, unix_micros()),
+        };
+        let segment = recorder.writer().origin_bytes() * CHECKPOINT_RATIO;
         if 2 * segment > self.max_bytes && !self.said_too_small {
             self.said_too_small = true;
             let needed = (2 * segment).div_ceil(1 << 20);

@@ -64,6 +64,12 @@ impl Ring {
         Ok(ring)
     }
 
+    /// Another bound; what is beyond it is removed, the oldest first.
+    pub(super) fn resize(&mut self, max_bytes: u64) {
+        self.max_bytes = max_bytes;
+        self.make_room(0);
+    }
+
     /// The number after the highest.
     pub(super) fn next_number(&self) -> u64 {
         self.files.back().map_or(1, |(number, _)| number + 1)

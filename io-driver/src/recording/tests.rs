@@ -108,7 +108,7 @@ fn segments_are_eight_times_their_checkpoint() {
         let bytes = fs::read(file).unwrap();
         let Some(Part::Segment(segment)) = Reader::new(&bytes).next() else { panic!() };
         assert_eq!(segment.ending, Ending::Closed(EndReason::Full));
-        assert!(bytes.len() as u64 >= 8 * segment.checkpoint_bytes());
+        assert!(bytes.len() as u64 >= 8 * segment.origin_bytes());
     }
 }
 

@@ -24,6 +24,7 @@ enum Message {
     Begin(u64),
     Bytes(Vec<u8>),
     End(EndReason),
+    Resize(u64),
 }
 
 /// The loop's end.
@@ -77,6 +78,11 @@ impl Writer {
         self.send(Message::End(reason))
     }
 
+    /// From now on, all files together have at most so many bytes.
+    pub(super) fn resize(&self, max_bytes: u64) -> Result<(), Full> {
+        self.send(Message::Resize(max_bytes))
+    }
+
     /// The segment of this number could not be written.
     pub(super) fn failed(&self, number: u64) -> bool {
         self.failed.load(Ordering::Relaxed) == number
@@ -107,6 +113,10 @@ impl Work {
             Message::Begin(number) => {
                 self.number = number;
                 self.ring.begin(number)
+            }
+            Message::Resize(max_bytes) => {
+                self.ring.resize(max_bytes);
+                Ok(())
             }
             // The rest of a segment that was given up.
             _ if self.number == 0 => Ok(()),

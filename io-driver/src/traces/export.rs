@@ -63,7 +63,7 @@ pub fn redact(input: &Path, output: &Path, force: bool) -> anyhow::Result<ExitCo
 }
 
 /// A key that nobody knows and that is forgotten at the end.
-fn key() -> anyhow::Result<[u8; 32]> {
+pub(super) fn key() -> anyhow::Result<[u8; 32]> {
     let mut key = [0; 32];
     let mut source = fs::File::open("/dev/urandom").context("cannot open /dev/urandom")?;
     source.read_exact(&mut key).context("cannot read /dev/urandom")?;

@@ -114,7 +114,13 @@ fn run(file: &str, segment: &Segment<'_>, mut timeline: Option<Timeline>, wrong:
             Ok(Ok(_)) => {}
             Ok(Err(error @ ReplayError::Mismatch { .. })) => {
                 wrong.differing += 1;
-                return say(&format!("{name}: DIFFERS: {error}; the event was {}", Timeline::describe(&described)));
+                let other = segment.header.program != env!("CARGO_PKG_VERSION");
+                let hint =
+                    if other { "; it was recorded by another version, which may have done otherwise" } else { "" };
+                return say(&format!(
+                    "{name}: DIFFERS: {error}; the event was {}{hint}",
+                    Timeline::describe(&described)
+                ));
             }
             Ok(Err(error)) => {
                 wrong.damaged += 1;

@@ -93,10 +93,16 @@ impl Timeline {
                 let words = match command {
                     Command::SetConfig(_) => "a new config".to_owned(),
                     Command::SetWeights(weights) => format!("weights {weights:?}"),
+                    Command::SetAutoBalance(true) => "weights by hash rate".to_owned(),
+                    Command::SetAutoBalance(false) => "weights by hand".to_owned(),
                     Command::Drain => "stop".to_owned(),
                 };
                 (None, "Command", words)
             }
+            Event::OracleAnswer(Ok(body)) => {
+                (None, "OracleAnswer", format!("the oracle answers {}", shorten(&String::from_utf8_lossy(body))))
+            }
+            Event::OracleAnswer(Err(why)) => (None, "OracleAnswer", format!("the oracle does not answer: {why}")),
         };
         self.line(time, conn, &[name], &words, &mut say);
     }
@@ -135,6 +141,9 @@ impl Timeline {
                     self.line(time, Some(*conn), &["ResumeReading"], "is read again", &mut say);
                 }
                 Action::Close(conn) => self.line(time, Some(*conn), &["Close"], "is closed", &mut say),
+                Action::FetchOracle { url } => {
+                    self.line(time, None, &["FetchOracle"], &format!("ask {}", shorten(url)), &mut say);
+                }
                 Action::Drained => self.line(time, None, &["Drained"], "everything is closed", &mut say),
                 Action::Notice(notice) => self.notice(time, notice, &mut say),
             }
@@ -290,6 +299,7 @@ fn subject(notice: &Notice) -> Subject {
         | PoolJob { who, pool, .. }
         | PoolExtranonce { who, pool, .. } => (who.as_ref(), Some(*pool)),
         PoolSubscribed { pool, .. }
+        | PoolChain { pool, .. }
         | PoolMessage { pool, .. }
         | PoolReconnectAsked { pool, .. }
         | PoolBadLine { pool, .. } => (None, Some(*pool)),

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,9 +21,19 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no connection of another test takes meanwhile: it lies below those that the
+/// system gives to clients. It is looked at without listening there: a child that another test starts at this moment would
+/// have the listener, too, and accept for an instant.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(61);
+    for _ in 0..1_000 {
+        let port = 10_000 + (first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000) as u16;
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 /// Waits for something, up to ten seconds.
@@ -47,6 +58,11 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn start(extranonce1: &'static str, extranonce2_bytes: usize) -> Pool {
+        Pool::of_network("1d00ffff", extranonce1, extranonce2_bytes)
+    }
+
+    /// A pool of a network with this target.
+    pub(crate) fn of_network(nbits: &'static str, extranonce1: &'static str, extranonce2_bytes: usize) -> Pool {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(Mutex::new(Vec::new()));
@@ -61,7 +77,7 @@ impl Pool {
                 }
                 connections.lock().unwrap().push(socket.try_clone().unwrap());
                 let lines = lines.clone();
-                thread::spawn(move || serve(socket, extranonce1, extranonce2_bytes, &lines));
+                thread::spawn(move || serve(socket, nbits, extranonce1, extranonce2_bytes, &lines));
             }
         });
         pool
@@ -85,7 +101,7 @@ impl Pool {
     }
 }
 
-fn serve(mut socket: TcpStream, extranonce1: &str, extranonce2_bytes: usize, lines: &Mutex<Vec<String>>) {
+fn serve(mut socket: TcpStream, nbits: &str, extranonce1: &str, extranonce2_bytes: usize, lines: &Mutex<Vec<String>>) {
     let reader = BufReader::new(socket.try_clone().unwrap());
     for line in reader.lines().map_while(Result::ok) {
         lines.lock().unwrap().push(line.clone());
@@ -107,7 +123,7 @@ fn serve(mut socket: TcpStream, extranonce1: &str, extranonce2_bytes: usize, lin
             let (previous, coinb1, coinb2) = ("00".repeat(32), "ab".repeat(40), "cd".repeat(40));
             reply.push_str(&format!(
                 "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"1\",\"{previous}\",\"{coinb1}\",\"{coinb2}\",[],\
-                 \"20000000\",\"1d00ffff\",\"{:08x}\",true]}}\n",
+                 \"20000000\",\"{nbits}\",\"{:08x}\",true]}}\n",
                 1_769_860_800
             ));
         }
@@ -121,6 +137,8 @@ fn serve(mut socket: TcpStream, extranonce1: &str, extranonce2_bytes: usize, lin
 pub(crate) struct Miner {
     socket: TcpStream,
     reader: BufReader<TcpStream>,
+    /// A job that came while a reply was waited for.
+    unread: Option<String>,
 }
 
 impl Miner {
@@ -128,11 +146,16 @@ impl Miner {
         let socket = wait_for("the miner port", || TcpStream::connect(("127.0.0.1", port)).ok());
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let reader = BufReader::new(socket.try_clone().unwrap());
-        Miner { socket, reader }
+        Miner { socket, reader, unread: None }
     }
 
     pub(crate) fn send(&mut self, line: &str) {
-        self.socket.write_all(format!("{line}\n").as_bytes()).unwrap();
+        self.send_raw(&format!("{line}\n"));
+    }
+
+    /// Text as it is, a part of a line too.
+    pub(crate) fn send_raw(&mut self, text: &str) {
+        self.socket.write_all(text.as_bytes()).unwrap();
     }
 
     /// The next line; none at the end of the connection.
@@ -145,7 +168,7 @@ impl Miner {
     /// Reads until a line that is wanted.
     pub(crate) fn until(&mut self, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         loop {
-            let line = self.line().expect("the connection stays open");
+            let line = self.line().expect("the connection stays open, and a line comes within ten seconds");
             if wanted(&line) {
                 return line;
             }
@@ -164,8 +187,10 @@ impl Miner {
 
     /// The next job's id.
     pub(crate) fn job(&mut self) -> String {
-        let job = self.until(|m| m["method"] == "mining.notify");
-        job["params"][0].as_str().unwrap().to_owned()
+        if let Some(job) = self.unread.take() {
+            return job;
+        }
+        job_id(&self.until(|m| m["method"] == "mining.notify"))
     }
 
     /// Submits, and returns the reply.
@@ -175,14 +200,26 @@ impl Miner {
         self.send(&format!(
             r#"{{"id":{id},"method":"mining.submit","params":["{user}","{job}","{en2}","{ntime}","00000000"]}}"#
         ));
-        self.until(|m| m["id"] == id)
+        loop {
+            let line = self.line().expect("the connection stays open, and a line comes within ten seconds");
+            if line["id"] == id {
+                return line;
+            }
+            if line["method"] == "mining.notify" {
+                self.unread = Some(job_id(&line));
+            }
+        }
     }
+}
+
+fn job_id(notify: &serde_json::Value) -> String {
+    notify["params"][0].as_str().unwrap().to_owned()
 }
 
 /// The binary under test.
 pub(crate) fn dpmp() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dpmp"));
-    for name in ["DPMP_CONFIG", "DPMP_LOG_LEVEL", "DPMP_LOG_ALLOW", "DPMP_LOG_DENY"] {
+    for name in ["DPMP_CONFIG", "DPMP_LOG_LEVEL", "DPMP_LOG_ALLOW", "DPMP_LOG_DENY", "DASHBOARD_PASSWORD"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
@@ -197,13 +234,14 @@ pub(crate) struct Proxy {
     child: Child,
 }
 
-/// Writes a config for these two pools, and `more` at the top level.
+/// Writes a config for these two pools, and `more` at the top level. There is no dashboard unless `more` has one.
 pub(crate) fn write_config(folder: &Path, port: u16, metrics: u16, pools: [SocketAddr; 2], more: &str) -> PathBuf {
     let path = folder.join("config_v2.json");
+    let no_dashboard = if more.contains("\"dashboard\"") { "" } else { r#","dashboard":{"enabled":false}"# };
     let text = format!(
         r#"{{"listen":{{"host":"127.0.0.1","port":{port}}},"metrics":{{"host":"127.0.0.1","port":{metrics}}},
         "pools":{{"A":{{"host":"127.0.0.1","port":{},"wallet":"walletA"}},"B":{{"host":"localhost","port":{},"wallet":"walletB"}}}},
-        "logging":{{"level":"debug"}}{more}}}"#,
+        "logging":{{"level":"debug"}}{no_dashboard}{more}}}"#,
         pools[0].port(),
         pools[1].port()
     );
@@ -218,6 +256,19 @@ impl Proxy {
         let config = write_config(&folder, port, metrics, pools, more);
         let mut command = dpmp();
         command.arg("--config").arg(config);
+        Proxy::run(command, folder, port, metrics)
+    }
+
+    /// As [`Proxy::start`], with `more` in the section `metrics`.
+    pub(crate) fn start_with(name: &str, pools: [SocketAddr; 2], more: &str) -> Proxy {
+        let folder = folder(name);
+        let (port, metrics) = (free_port(), free_port());
+        let path = write_config(&folder, port, metrics, pools, "");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(&format!("\"port\":{metrics}}}"), &format!("\"port\":{metrics}{more}}}")))
+            .unwrap();
+        let mut command = dpmp();
+        command.arg("--config").arg(path);
         Proxy::run(command, folder, port, metrics)
     }
 
@@ -252,6 +303,12 @@ impl Proxy {
         let (_, text) = self.get("/metrics");
         let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
         line.unwrap_or_else(|| panic!("no series {series}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The end without a word: SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -53,7 +53,10 @@ pub(super) fn two_pools() -> Config {
 /// The pools' extranonce2 sizes as an earlier run learnt them.
 pub(super) fn memory(sizes: [u8; 2]) -> Memory {
     let pool = |size| PoolMemory { extranonce2_bytes: Some(size), version_mask: Some(0x1fff_e000) };
-    Memory { pools: vec![("pool-a:3333".into(), pool(sizes[0])), ("pool-b:3333".into(), pool(sizes[1]))] }
+    Memory {
+        pools: vec![("pool-a:3333".into(), pool(sizes[0])), ("pool-b:3333".into(), pool(sizes[1]))],
+        ..Memory::default()
+    }
 }
 
 /// A job line. Its coinbase and prevhash depend on `job` alone.
@@ -172,7 +175,7 @@ impl Bench {
                 self.forget(*conn);
             }
             Action::Notice(dpmp_core::Notice::LinesReceived { .. }) => {}
-            Action::Notice(_) => {}
+            Action::Notice(_) | Action::FetchOracle { .. } => {}
             Action::Drained => {
                 assert!(self.rules.miners.is_empty() && self.upstreams.is_empty(), "drained with open connections");
                 self.drained = true;

@@ -7,10 +7,10 @@
 use std::sync::OnceLock;
 
 use dpmp_core::trace::{
-    EndReason, Ending, FORMAT_VERSION, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC, Part, Reader, Record, Recorder,
-    Segment, replay,
+    EndReason, Ending, FORMAT_VERSION, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC, Origin, Part, Reader, Record,
+    Recorder, Segment, Start, replay,
 };
-use dpmp_core::{ActionBuf, Conn, Engine, Event, MinerId, Time, UpstreamId};
+use dpmp_core::{ActionBuf, Conn, Event, MinerId, Time, UpstreamId};
 
 use super::bench::{memory, notify, two_pools};
 
@@ -38,7 +38,7 @@ fn read(bytes: &[u8], replays: bool) {
             }
             Part::Segment(segment) => {
                 assert!(segment.offset >= end, "a segment at {} after {end}", segment.offset);
-                end = segment.offset + segment.checkpoint_bytes();
+                end = segment.offset + segment.origin_bytes();
                 if let Ending::Damaged(damage) = segment.ending {
                     assert!(damage.offset >= end && damage.bytes > 0, "{damage:?} after {end}");
                     end = damage.offset + damage.bytes;
@@ -54,9 +54,12 @@ fn read(bytes: &[u8], replays: bool) {
 }
 
 fn read_segment(segment: &Segment<'_>) {
-    if let Ok(checkpoint) = segment.checkpoint() {
-        assert!(checkpoint.len() <= LONGEST_CHECKPOINT as usize, "a checkpoint beyond its limit");
-        let _any_outcome = Engine::restore(&checkpoint).is_ok();
+    if let Ok(origin) = segment.origin() {
+        if let Origin::Checkpoint(bytes) = &origin {
+            assert!(bytes.len() <= LONGEST_CHECKPOINT as usize, "a checkpoint beyond its limit");
+            assert!(bytes.len() as u64 <= 256 * segment.origin_bytes(), "a checkpoint from nothing");
+        }
+        let _any_outcome = origin.engine().is_ok();
     }
     let mut last = segment.header.time;
     let mut failed = false;
@@ -81,12 +84,16 @@ fn read_segment(segment: &Segment<'_>) {
 fn good() -> &'static (Vec<u8>, Vec<usize>) {
     static GOOD: OnceLock<(Vec<u8>, Vec<usize>)> = OnceLock::new();
     GOOD.get_or_init(|| {
-        let mut engine = Engine::new(two_pools(), &memory([8, 4]), 7);
+        let start = Start::new(two_pools(), memory([8, 4]), 7);
+        let mut engine = start.engine();
         let (mut bytes, mut starts) = (Vec::new(), Vec::new());
         let mut out = ActionBuf::new();
         for number in 0..3u64 {
             starts.push(bytes.len());
-            let mut recorder = Recorder::new(&engine, number + 1, 0);
+            let mut recorder = match number {
+                0 => Recorder::at_start(start.clone(), 1, 0),
+                _ => Recorder::new(&engine, number + 1, 0),
+            };
             let now = Time(number * 2_000_000);
             let miner = MinerId(number + 1);
             let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 4000));

@@ -37,6 +37,7 @@ pub(super) fn job(params: &[Value]) -> Result<(Job, bool), String> {
         extranonce2_bytes: 0,
         difficulty: 0.0,
         mask: None,
+        clean: false,
         counter: 0,
         works: 0,
         work: None,

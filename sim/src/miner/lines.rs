@@ -84,6 +84,7 @@ impl SimMiner {
         };
         job.extranonce1.clone_from(extranonce1);
         (job.extranonce2_bytes, job.difficulty, job.mask) = (*bytes, difficulty, session.mask);
+        job.clean = clean;
         let coinbase = job.coinb1.len() + extranonce1.len() + bytes + job.coinb2.len();
         if coinbase > personality.coinbase_limit {
             self.stats.violations.push(now_us, || format!("a coinbase of {coinbase} bytes"));
@@ -120,7 +121,7 @@ impl SimMiner {
             return;
         }
         session.difficulty = Some(difficulty);
-        session.difficulty_us = (session.quiet_us < 35_000_000).then_some(now_us);
+        session.difficulty_us = (session.quiet_us < 35_000_000 && !held_up).then_some(now_us);
         if soon {
             self.violation(now_us, || "two set_difficulty before one notify".into());
         }

@@ -235,6 +235,12 @@ impl SimMiner {
         true
     }
 
+    /// How long it hashes nothing because of the job that it works on now.
+    pub fn restarts_for_us(&self) -> u64 {
+        let clean = self.session.as_ref().and_then(|s| s.jobs.front()).is_some_and(|job| job.clean);
+        if clean { self.spec.personality.restart_us } else { 0 }
+    }
+
     /// Hashes that a share takes on average; none without work.
     pub fn expected_hashes(&self) -> Option<f64> {
         let session = self.session.as_ref().filter(|s| s.authorised)?;

@@ -139,6 +139,8 @@ pub struct Personality {
     pub late_us: u64,
     /// How many previous jobs are in its queue meanwhile.
     pub late_jobs: usize,
+    /// Hashes nothing for so long after a job that replaces the ones before: its pipeline is filled anew.
+    pub restart_us: u64,
     /// Counts ntime up by one every so many pieces of work; 0: never.
     pub rolls_time_every: u32,
     /// Version bits.
@@ -217,6 +219,7 @@ impl Personality {
             hashes_per_work: 20_000,
             late_us: 150_000,
             late_jobs: 1,
+            restart_us: 0,
             rolls_time_every: 0,
             rolling: Rolling::None,
             insists_on_mask: false,
@@ -350,6 +353,7 @@ impl Personality {
             handshake: vec![Step::Configure(MASK), Step::Subscribe, Step::Authorize],
             set_extranonce: SetExtranonce::HangUp,
             extranonce2_sizes: (3..=8).collect(),
+            needs_extranonce1: false,
             rolling: Rolling::WithinMask,
             crc_job_ids: true,
             ..Personality::cgminer()

@@ -23,6 +23,8 @@ pub(super) struct Job {
     pub(super) extranonce2_bytes: usize,
     pub(super) difficulty: f64,
     pub(super) mask: Option<u32>,
+    /// It replaces the jobs before it.
+    pub(super) clean: bool,
     /// Extranonce2 of the next piece of work.
     pub(super) counter: u64,
     pub(super) works: u32,

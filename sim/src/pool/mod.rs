@@ -115,6 +115,8 @@ pub struct SimPool {
     next_vardiff_us: u64,
     /// What vardiff found for each user.
     suits: BTreeMap<String, String>,
+    /// Of a thousand good shares, so many are refused; and how far the next one is.
+    refuses: (u64, u64),
     stats: PoolSnapshot,
 }
 
@@ -128,6 +130,7 @@ impl SimPool {
             jobs: Jobs::new(&spec),
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            refuses: (0, 0),
             next_extranonce1: 1,
             seen: BTreeSet::new(),
             seen_order: VecDeque::new(),
@@ -297,6 +300,13 @@ impl SimPool {
                 out.push(PoolOut::Close { conn });
             }
         }
+        if let Some((OutageMode::Silent, _)) = outage {
+            // What was held is lost with all that follows; again whole lines.
+            for conn in self.conns.values_mut() {
+                let held = std::mem::take(&mut conn.held);
+                conn.lines.push(&held);
+            }
+        }
         if outage.is_none() && before.is_some() {
             let held: Vec<(u64, Vec<u8>)> =
                 self.conns.iter_mut().map(|(id, conn)| (*id, std::mem::take(&mut conn.held))).collect();
@@ -344,6 +354,7 @@ impl SimPool {
                 self.sessions.clear();
             }
             Script::RefuseWorker(words) => self.spec.refuse_worker = words,
+            Script::RefuseShares { permille } => self.refuses = (permille, 0),
             Script::AnswerSubmits(answers) => self.spec.answers_submits = answers,
             Script::Raw(line) => {
                 for conn in self.ready() {

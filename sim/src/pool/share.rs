@@ -28,7 +28,11 @@ impl SimPool {
     pub(super) fn submit(&mut self, request: &Request<'_>, now_us: u64, out: &mut Vec<PoolOut>) {
         let mut judged = Judged::default();
         let Some(conn) = self.conns.get(&request.conn) else { return };
-        let reason = self.judge(conn, request.params, now_us, &mut judged);
+        let mut reason = self.judge(conn, request.params, now_us, &mut judged);
+        if reason == Reason::Accepted && self.refuses_now() {
+            reason = Reason::Stale;
+        }
+        let Some(conn) = self.conns.get(&request.conn) else { return };
         let user = conn.user.clone().unwrap_or_default();
         let record = ShareRecord {
             conn: request.conn,
@@ -57,6 +61,15 @@ impl SimPool {
         }
     }
 
+    /// The script wants this share refused: so many of a thousand, evenly.
+    fn refuses_now(&mut self) -> bool {
+        let (permille, sum) = &mut self.refuses;
+        *sum += *permille;
+        let refuses = *sum >= 1_000;
+        *sum -= if refuses { 1_000 } else { 0 };
+        refuses
+    }
+
     fn wording(&self, reason: Reason) -> (i64, &'static str) {
         match (self.spec.flavour, reason) {
             (Flavour::PublicPool, Reason::Stale | Reason::UnknownJob) => (21, "Job not found"),
@@ -77,7 +90,7 @@ impl SimPool {
                 self.seen.remove(&old);
             }
         }
-        if record.reason.is_fault() {
+        if record.reason.is_fault() && !(record.reason == Reason::VersionBits && record.block) {
             let params = Value::from(request.params.to_vec());
             self.stats
                 .complaints
@@ -117,8 +130,15 @@ impl SimPool {
         if extranonce2.len() != bytes {
             return Reason::Extranonce2Length;
         }
-        let Some(version) = self.version(conn, job, numbers.get(2).copied()) else { return Reason::VersionBits };
-        let (ntime, nonce) = (numbers[0], numbers[1]);
+        let (ntime, nonce, bits) = (numbers[0], numbers[1], numbers.get(2).copied());
+        let Some(version) = self.version(conn, job, bits) else {
+            // A block is worth trying, and no fault of the proxy: the miner may have rolled what it was not granted.
+            let rolled = conn.mask.unwrap_or(0) | bits.unwrap_or(0);
+            let version = job.version & !rolled | bits.unwrap_or(0);
+            let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
+            judged.block = Target::of_nbits(job.nbits).meets(&self.spec.pow.hash(&header));
+            return Reason::VersionBits;
+        };
         let clock = self.spec.start_unix.wrapping_add((now_us / 1_000_000) as u32);
         let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
         judged.hash = self.spec.pow.hash(&header);
@@ -129,6 +149,12 @@ impl SimPool {
             Flavour::PublicPool => current,
             _ => current.min(told),
         };
+        let pays = Target::of_difficulty(judged.difficulty).meets(&judged.hash);
+        let paid_once = Target::of_difficulty(easiest).meets(&judged.hash);
+        if !pays {
+            // It is worth what was asked for before a change, or nothing: a block is paid, and is no share for all that.
+            judged.difficulty = if paid_once { easiest } else { 0.0 };
+        }
         if ntime < job.ntime || ntime > clock.wrapping_add(7200) {
             return Reason::TimeOutOfRange;
         }
@@ -138,10 +164,7 @@ impl SimPool {
         if self.seen.contains(&judged.identity) {
             return Reason::Duplicate;
         }
-        match (
-            Target::of_difficulty(judged.difficulty).meets(&judged.hash),
-            Target::of_difficulty(easiest).meets(&judged.hash),
-        ) {
+        match (pays, paid_once) {
             // A block is paid whatever its share would be.
             _ if judged.block => Reason::Accepted,
             (true, _) => Reason::Accepted,

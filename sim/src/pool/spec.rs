@@ -144,10 +144,22 @@ pub enum Script {
     },
     /// From the next authorize on, workers are refused with these words (none: accepted).
     RefuseWorker(Option<String>),
+    /// So many of a thousand good shares are refused as stale.
+    RefuseShares {
+        /// 0: none.
+        permille: u64,
+    },
     /// Submits are answered, or no longer.
     AnswerSubmits(bool),
     /// This line, verbatim, to all connections.
     Raw(String),
+}
+
+impl Script {
+    /// True for what is no fault.
+    pub fn is_question(&self) -> bool {
+        matches!(self, Script::Ping | Script::GetVersion)
+    }
 }
 
 /// All about a simulated pool.

@@ -101,6 +101,8 @@ pub struct ShareCounts {
     pub accepted_difficulty: f64,
     /// Sum of the difficulties of refused shares.
     pub rejected_difficulty: f64,
+    /// The sum of the squares of both: the variance that chance gives them.
+    pub squares: f64,
     /// The highest difficulty of a hash among the accepted.
     pub best: f64,
 }
@@ -108,6 +110,7 @@ pub struct ShareCounts {
 impl ShareCounts {
     pub(super) fn note(&mut self, share: &ShareRecord) {
         *self.by_reason.entry(share.reason).or_default() += 1;
+        self.squares += share.difficulty * share.difficulty;
         if share.reason == Reason::Accepted {
             self.accepted_difficulty += share.difficulty;
             self.best = self.best.max(share.achieved);

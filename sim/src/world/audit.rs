@@ -1,25 +1,19 @@
-//! What is looked at now and then instead of at a step: what must not last, and the split of the work once all is well.
+//! What is looked at now and then instead of at a step: what must not last.
 
-use super::model::Rule;
+use std::collections::BTreeSet;
+
 use super::{Item, PoolSeat, Proxy, World};
 use crate::pool::VersionRolling;
 
 /// How often.
 pub(super) const AUDIT_US: u64 = 5_000_000;
-/// From the end of the last fault until the split is judged: back-off, handshake and the time that a flapping pool has to
-/// prove itself.
-const SETTLE_US: u64 = 240_000_000;
+/// How often the engine's memory is looked at.
+const MEMORY_US: u64 = 600_000_000;
+/// What each connection, of a miner or to a pool, may cost the engine in these worlds, and what it may hold without any.
+const MOST_BYTES_A_CONNECTION: u64 = 64 << 10;
+const MOST_BYTES_AT_ALL: u64 = 256 << 10;
 /// A pool that has been good for this long must be found.
 const FOUND_US: u64 = 90_000_000;
-
-/// What the split is judged by.
-#[derive(Clone, Debug)]
-pub(super) struct Judge {
-    pub(super) rule: Rule,
-    pub(super) from_us: u64,
-    /// What part of its work each pool accepts.
-    pub(super) acceptance: Vec<f64>,
-}
 
 impl<P: Proxy> World<P> {
     pub(super) fn audit(&mut self) {
@@ -53,17 +47,21 @@ impl<P: Proxy> World<P> {
                     .push(now, || format!("masks: miner {miner} gets no mask, though a pool in use grants one"));
             }
         }
-        if self.judge.is_none() && self.spec.heal_us.is_some_and(|heal| now >= heal) {
-            self.judge = self.start_judging();
-        }
-        if let Some(judge) = &mut self.judge {
-            for (to, seat) in judge.acceptance.iter_mut().zip(&self.pools) {
-                let shares = seat.pool.shares();
-                let accepted = shares.accepted() as f64 + 200.0;
-                *to = accepted / (accepted + shares.rejected() as f64);
-            }
-        }
+        self.judge();
+        self.audit_memory();
         self.note_first(false);
+    }
+
+    /// I7: what the proxy holds does not grow beyond what its connections may have.
+    fn audit_memory(&mut self) {
+        if !self.now_us.is_multiple_of(MEMORY_US) {
+            return;
+        }
+        let most = MOST_BYTES_AT_ALL + self.lines.len() as u64 * MOST_BYTES_A_CONNECTION;
+        if let Some(bytes) = self.proxy.bytes().filter(|bytes| *bytes > most) {
+            let (now, lines) = (self.now_us, self.lines.len());
+            self.complaints.push(now, || format!("I7: the engine holds {bytes} bytes for {lines} connections"));
+        }
     }
 
     /// Up, reachable, in use.
@@ -86,45 +84,22 @@ impl<P: Proxy> World<P> {
         let silence = self.spec.config.pools.iter().map(|pool| pool.silence.0).max().unwrap_or(0);
         let seat = &mut self.miners[index];
         if !wants {
-            seat.idle_since = None;
+            seat.idle = None;
             return;
         }
-        let since = *seat.idle_since.get_or_insert(now);
-        if now >= since + silence + 60_000_000 {
+        // That a pool answers no submit is known after five of them, which may be rare.
+        let rate = seat.miner.spec().hash_rate.max(1.0);
+        let shares = seat.work.as_ref().map_or(0.0, |(_, hashes)| 15.0 * hashes / rate * 1e6) as u64;
+        let (since, pools) = seat.idle.get_or_insert_with(|| (now, BTreeSet::new()));
+        let since = *since;
+        pools.insert(seat.works_for);
+        // Each bad pool that it falls into takes its own time to be found out.
+        if now >= since + pools.len() as u64 * (silence + 60_000_000 + shares) {
             let seconds = (now - since) / 1_000_000;
             self.complaints
                 .push(now, || format!("I5: miner {index} has no good work for {seconds} s, though a pool is up"));
-            seat.idle_since = None;
+            seat.idle = None;
         }
-    }
-
-    /// The rule that the weights make now; none if there are not two pools to divide between.
-    fn start_judging(&self) -> Option<Judge> {
-        let weights = &self.model.weights;
-        let [a, b] = weights[..] else { return None };
-        let weight = f64::from(b) / f64::from(a + b);
-        let scheduler = &self.spec.config.scheduler;
-        let (least, most) = (scheduler.slice.0.min(scheduler.min_switch.0) as f64, scheduler.min_switch.0 as f64);
-        let minor = weight.min(1.0 - weight);
-        let dwell = (most * 2.0 * minor).clamp(least, most).max(1e6) / 1e6;
-        // A debt of `repay` of work is paid back at the rate that the weights leave for it.
-        let repay = if minor > 0.0 { scheduler.repay.0 as f64 * (1.0 - minor) / minor } else { 0.0 };
-        let from_us = self.now_us + SETTLE_US + repay as u64;
-        Some(Judge { rule: Rule { weight, dwell }, from_us, acceptance: vec![1.0; 2] })
-    }
-
-    /// I6 so far, in words.
-    pub(super) fn split_breaches(&self) -> Vec<String> {
-        let Some(judge) = &self.judge else { return Vec::new() };
-        let breaches = self.miners.iter().enumerate().filter(|(i, _)| !self.model.apart.contains(i));
-        let breaches =
-            breaches.filter_map(|(i, seat)| Some((i, seat.split, seat.split.breach(&judge.rule, &judge.acceptance)?)));
-        breaches
-            .map(|(i, split, (error, bound))| {
-                let (seconds, weight) = (split.seconds, judge.rule.weight);
-                format!("I6: miner {i}: {error:.1} s of work off {weight} in {seconds:.0} s, at most {bound:.1} s are allowed")
-            })
-            .collect()
     }
 
     /// Remembers when the first thing went wrong.

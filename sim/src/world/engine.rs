@@ -17,6 +17,7 @@ impl<P: Proxy> World<P> {
         self.steps += 1;
         let buf = std::mem::take(&mut self.buf);
         self.model.read_notices(now.0, &buf, &mut self.complaints);
+        self.follow_weights();
         for action in buf.actions() {
             self.perform(action, &buf);
         }
@@ -80,6 +81,8 @@ impl<P: Proxy> World<P> {
         match action {
             Action::Connect { upstream, host, port, .. } => self.connect(*upstream, host, *port),
             Action::Send { conn, bytes } => self.send(*conn, buf.bytes(bytes)),
+            // Its pools name no chains.
+            Action::FetchOracle { .. } => {}
             Action::PauseReading(conn) => {
                 if let Some(line) = self.lines.get_mut(conn) {
                     line.paused = true;

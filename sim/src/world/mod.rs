@@ -6,6 +6,7 @@
 
 mod audit;
 mod engine;
+mod judging;
 mod model;
 mod net;
 mod outcome;
@@ -13,6 +14,7 @@ mod random;
 mod recorded;
 mod seats;
 mod spec;
+pub mod table;
 mod trial;
 mod wires;
 
@@ -21,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dpmp_core::{ActionBuf, Conn, Engine, Event, MinerId, Notice, Time, UpstreamId};
 
 pub use outcome::Outcome;
+pub use recorded::Recorded;
 pub use spec::{Fault, NetSpec, WorldSpec};
 pub use trial::Trial;
 
@@ -28,7 +31,8 @@ use crate::frame::Complaints;
 use crate::miner::SimMiner;
 use crate::pool::SimPool;
 use crate::rng::Rng;
-use audit::{AUDIT_US, Judge};
+use audit::AUDIT_US;
+use judging::{Accepts, Judge};
 use model::{Model, Split};
 use net::{Line, Way};
 use outcome::Headers;
@@ -39,6 +43,10 @@ pub trait Proxy {
     fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf);
     /// As [`Engine::poll_timeout`], without the reason.
     fn next_timeout(&self) -> Option<Time>;
+    /// How much it holds, in bytes, if it can be told.
+    fn bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Proxy for Engine {
@@ -48,6 +56,10 @@ impl Proxy for Engine {
 
     fn next_timeout(&self) -> Option<Time> {
         self.poll_timeout().map(|(at, _)| at)
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        Some(self.checkpoint().len() as u64)
     }
 }
 
@@ -83,13 +95,17 @@ struct MinerSeat {
     /// Whose job it has, and since when.
     works_for: Option<usize>,
     since_us: u64,
+    /// Its pipeline is filled anew until then.
+    idle_until_us: u64,
     hashes: Vec<f64>,
     clogged_until: u64,
     slow_until: u64,
     slow_bytes: usize,
     held_until: u64,
-    /// Since when it has no good work though it could have.
-    idle_since: Option<u64>,
+    /// It does not come back before then.
+    away_until: u64,
+    /// It has no good work though it could have: since when, and for which bad pools it worked meanwhile.
+    idle: Option<(u64, BTreeSet<Option<usize>>)>,
     split: Split,
     /// Mask refusals at the last audit, and of them those that need not have been.
     mask_refusals: (u64, u64),
@@ -100,6 +116,8 @@ struct MinerSeat {
 struct PoolSeat {
     pool: SimPool,
     held_until: u64,
+    /// What it accepts, by its own books.
+    accepts: Accepts,
     /// Up, reachable and in use since then.
     good_since: u64,
     tick_us: u64,
@@ -148,7 +166,13 @@ impl<P: Proxy> World<P> {
         spec.pools.iter_mut().for_each(|pool| pool.pow = spec.pow);
         spec.miners.iter_mut().for_each(|miner| miner.pow = spec.pow);
         let n = spec.pools.len();
-        let seat = |pool| PoolSeat { pool: SimPool::new(pool), held_until: 0, good_since: 0, tick_us: u64::MAX };
+        let seat = |pool| PoolSeat {
+            pool: SimPool::new(pool),
+            held_until: 0,
+            accepts: Accepts::default(),
+            good_since: 0,
+            tick_us: u64::MAX,
+        };
         let pools = spec.pools.iter().cloned().map(seat).collect();
         let miners = spec.miners.iter().map(|miner| MinerSeat {
             miner: SimMiner::new(miner.clone()),
@@ -157,12 +181,14 @@ impl<P: Proxy> World<P> {
             generation: 0,
             works_for: None,
             since_us: 0,
+            idle_until_us: 0,
             hashes: vec![0.0; n],
             clogged_until: 0,
             slow_until: 0,
             slow_bytes: 0,
             held_until: 0,
-            idle_since: None,
+            away_until: 0,
+            idle: None,
             split: Split::default(),
             mask_refusals: (0, 0),
             tick_us: u64::MAX,
@@ -186,6 +212,7 @@ impl<P: Proxy> World<P> {
             model: Model::new(
                 spec.config.scheduler.weights.clone(),
                 spec.config.scheduler.failover.map(|pool| pool.index()),
+                spec.config.vardiff.enabled,
             ),
             excused: BTreeSet::new(),
             judge: None,
@@ -282,6 +309,27 @@ impl<P: Proxy> World<P> {
             pools,
             miners,
         }
+    }
+
+    /// True hashes for each pool so far.
+    pub fn work(&mut self) -> Vec<f64> {
+        let mut all = vec![0.0; self.pools.len()];
+        for miner in 0..self.miners.len() {
+            self.accrue(miner);
+            all.iter_mut().zip(&self.miners[miner].hashes).for_each(|(all, own)| *all += own);
+        }
+        all
+    }
+
+    /// The hash rate that each pool has now.
+    pub fn rates(&self) -> Vec<f64> {
+        let mut all = vec![0.0; self.pools.len()];
+        for seat in &self.miners {
+            if let Some(pool) = seat.works_for {
+                all[pool] += seat.miner.spec().hash_rate;
+            }
+        }
+        all
     }
 
     /// What is missing now for all to be well: every miner connected and authorised, with a job of a pool that is up, has

@@ -36,6 +36,7 @@ impl WorldSpec {
         spec.heal_us = Some(if faulty { heal } else { 0 });
         if faulty {
             spec.draw_faults(&mut rng, heal);
+            spec.ask_questions(heal);
         }
         spec
     }
@@ -98,6 +99,16 @@ impl WorldSpec {
             self.draw_fault(rng, kind.unwrap_or(0), at, healed);
         }
         self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Pools ask now and then whether the other end is there, and what it is. No draw: a seed's world stays what it was.
+    fn ask_questions(&mut self, until_us: u64) {
+        for (n, pool) in (1u64..).zip(&mut self.pools) {
+            let every = 97 * n * SECOND;
+            for (turn, at) in (every..until_us).step_by(every as usize).enumerate() {
+                pool.script.push((at, if turn % 2 == 0 { Script::Ping } else { Script::GetVersion }));
+            }
+        }
     }
 
     fn draw_fault(&mut self, rng: &mut Rng, kind: usize, at: u64, healed: u64) {

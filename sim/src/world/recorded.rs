@@ -1,6 +1,6 @@
-//! The engine with a recorder around it, for the run that led to a violation.
+//! The engine with a recorder around it: for the run that led to a violation, and for the golden recordings.
 
-use dpmp_core::trace::{EndReason, Recorder};
+use dpmp_core::trace::{EndReason, Recorder, Start};
 use dpmp_core::{ActionBuf, Engine, Event, Time};
 
 use super::{Proxy, Trial, World, WorldSpec};
@@ -8,12 +8,29 @@ use super::{Proxy, Trial, World, WorldSpec};
 /// A segment is closed when it has grown to this; the last two are kept.
 const SEGMENT_BYTES: u64 = 32 << 20;
 
-struct Recorded {
+/// An engine that is recorded from its first event on.
+#[derive(Debug)]
+pub struct Recorded {
     engine: Engine,
     /// None only while a segment is changed.
     recorder: Option<Recorder>,
     number: u64,
     before: Vec<u8>,
+}
+
+impl Recorded {
+    /// An engine before its first event.
+    pub fn new(start: Start) -> Recorded {
+        let engine = start.engine();
+        Recorded { engine, recorder: Some(Recorder::at_start(start, 1, 0)), number: 1, before: Vec::new() }
+    }
+
+    /// The recording: what `dpmp replay` reads. Of a long run the last 32 to 64 MiB.
+    pub fn end(self) -> Vec<u8> {
+        let mut bytes = self.before;
+        bytes.extend(self.recorder.map(|recorder| recorder.end(EndReason::Asked)).unwrap_or_default());
+        bytes
+    }
 }
 
 impl Proxy for Recorded {
@@ -32,17 +49,12 @@ impl Proxy for Recorded {
 }
 
 impl Trial {
-    /// Runs the same world again up to its first violation, or to its end, and gives the recording: what `dpmp replay`
-    /// reads. Of a long run the last 32 to 64 MiB.
+    /// Runs the same world again up to its first violation, or to its end, and gives the recording.
     pub fn record(&self) -> Vec<u8> {
         let length = self.minutes * 60_000_000;
         let spec = WorldSpec::random(self.seed, self.miners, Trial::SHARES_PER_MINUTE, length, true);
-        let engine = spec.engine();
-        let recorded = Recorded { engine, recorder: None, number: 1, before: Vec::new() };
-        let mut world = World::around(recorded, spec);
+        let mut world = World::around(Recorded::new(spec.start()), spec);
         world.run_until(self.first.map_or(length, |(_, at)| at));
-        let Recorded { recorder, mut before, .. } = world.into_proxy();
-        before.extend(recorder.map(|recorder| recorder.end(EndReason::Asked)).unwrap_or_default());
-        before
+        world.into_proxy().end()
     }
 }

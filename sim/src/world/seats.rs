@@ -119,6 +119,7 @@ impl<P: Proxy> World<P> {
 
     pub(super) fn miner_left(&mut self, index: usize) {
         let at = self.now_us + self.miners[index].miner.reconnect_delay_us();
+        let at = at.max(self.miners[index].away_until);
         self.at(at, Item::MinerConnects(index));
         self.miner_changed(index);
     }
@@ -132,6 +133,8 @@ impl<P: Proxy> World<P> {
             self.accrue(index);
             let pool = self.owner_of_job(index);
             let seat = &mut self.miners[index];
+            // A switch, or a pool's clean job: the pipeline starts anew.
+            seat.idle_until_us = seat.idle_until_us.max(self.now_us + seat.miner.restarts_for_us());
             seat.works_for = pool;
             seat.work = work;
             seat.generation += 1;
@@ -153,7 +156,8 @@ impl<P: Proxy> World<P> {
         {
             // No link carries more than so many a second.
             let wait = (self.rng.exponential(hashes / rate) * 1e6).max(SHORTEST_WAIT_US);
-            self.at(self.now_us + wait as u64 + 1, Item::MinerShare(index, generation));
+            let from = self.now_us.max(seat.idle_until_us);
+            self.at(from + wait as u64 + 1, Item::MinerShare(index, generation));
         }
     }
 
@@ -179,8 +183,8 @@ impl<P: Proxy> World<P> {
     pub(super) fn accrue(&mut self, index: usize) {
         let now = self.now_us;
         let seat = &mut self.miners[index];
-        let passed = now.saturating_sub(seat.since_us) as f64 / 1e6;
-        let from = seat.since_us;
+        let from = seat.since_us.max(seat.idle_until_us.min(now));
+        let passed = now.saturating_sub(from) as f64 / 1e6;
         seat.since_us = now;
         if let Some(judge) = &self.judge
             && now > judge.from_us

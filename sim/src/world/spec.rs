@@ -1,7 +1,7 @@
 //! What a simulated world is told to be: peers, network, config, and what goes wrong when.
 
 use dpmp_core::config::PoolConfig;
-use dpmp_core::share::Pow as EnginePow;
+use dpmp_core::trace::Start;
 use dpmp_core::{Command, Config, Engine, Memory};
 
 use crate::miner::MinerSpec;
@@ -44,6 +44,13 @@ impl Default for NetSpec {
 pub enum Fault {
     /// The connection of a miner breaks on both sides.
     CutMiner(usize),
+    /// The same, and it stays away until then.
+    AwayMiner {
+        /// Which.
+        miner: usize,
+        /// Microseconds.
+        until_us: u64,
+    },
     /// All connections to a pool break on both sides.
     CutPool(usize),
     /// Nothing goes to or from this pool until then, and nothing is lost.
@@ -134,11 +141,16 @@ impl WorldSpec {
 
     /// A new engine for this world, without memory.
     pub fn engine(&self) -> Engine {
-        let mut engine = Engine::new(self.config.clone(), &Memory::default(), self.seed);
-        if let Pow::Keyed(key) = self.pow {
-            engine.set_proof_of_work(EnginePow::Keyed(key));
-        }
-        engine
+        self.start().engine()
+    }
+
+    /// What that engine is made of.
+    pub fn start(&self) -> Start {
+        let key = match self.pow {
+            Pow::Sha256d => None,
+            Pow::Keyed(key) => Some(key),
+        };
+        Start { key, ..Start::new(self.config.clone(), Memory::default(), self.seed) }
     }
 
     /// A config that names these pools, with equal weights and the wallet `wallet`.

@@ -113,10 +113,10 @@ impl WorldSpec {
 
     /// Everything that is planned to go wrong, in order, for people.
     pub fn fault_lines(&self) -> Vec<String> {
-        let scripts =
-            self.pools.iter().enumerate().flat_map(|(pool, spec)| {
-                spec.script.iter().map(move |(at, what)| (*at, format!("pool {pool}: {what:?}")))
-            });
+        let scripts = self.pools.iter().enumerate().flat_map(|(pool, spec)| {
+            let faults = spec.script.iter().filter(|(_, what)| !what.is_question());
+            faults.map(move |(at, what)| (*at, format!("pool {pool}: {what:?}")))
+        });
         let own = self.faults.iter().map(|(at, what)| (*at, format!("{what:?}")));
         let mut all: Vec<(u64, String)> = scripts.chain(own).collect();
         all.sort();
@@ -125,6 +125,7 @@ impl WorldSpec {
 
     /// How much that is.
     pub fn fault_count(&self) -> usize {
-        self.faults.len() + self.pools.iter().map(|pool| pool.script.len()).sum::<usize>()
+        let scripts = self.pools.iter().flat_map(|pool| &pool.script);
+        self.faults.len() + scripts.filter(|(_, what)| !what.is_question()).count()
     }
 }

@@ -120,6 +120,13 @@ impl<P: Proxy> World<P> {
                     self.cut(Conn::Miner(id));
                 }
             }
+            Fault::AwayMiner { miner, until_us } => {
+                if let Some(seat) = self.miners.get_mut(miner) {
+                    seat.away_until = until_us;
+                    seat.miner.bad_network_until(until_us + 45_000_000);
+                }
+                self.befall(Fault::CutMiner(miner));
+            }
             Fault::CutPool(pool) => {
                 let lines = self.lines.iter().filter(|(_, line)| line.peer == Peer::Pool(pool));
                 let conns: Vec<Conn> = lines.map(|(conn, _)| *conn).collect();

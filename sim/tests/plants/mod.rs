@@ -1,5 +1,8 @@
 //! The engine with a mistake planted between it and the world: what goes out of a step is changed on its way.
 
+pub(crate) mod invariants;
+pub(crate) mod stratum;
+
 use std::collections::BTreeMap;
 
 use dpmp_core::{Action, ActionBuf, Conn, Engine, Event, MinerId, Time, UpstreamId};
@@ -27,23 +30,38 @@ pub(crate) struct Plot {
 /// A mistake: takes what goes out of a step, gives what goes instead.
 pub(crate) type Mistake = fn(&mut Plot, &Event<'_>, Vec<Out>) -> Vec<Out>;
 
+/// What is planted, what must be said of it, and how.
+pub(crate) type Plant = (&'static str, &'static str, Mistake);
+
 pub(crate) struct Planted {
     pub(crate) engine: Engine,
     pub(crate) mistake: Mistake,
     pub(crate) forgets_timers: bool,
     /// The engine never learns that a peer does not read.
     pub(crate) deaf_to_queues: bool,
+    /// Something is remembered of every step, and never forgotten: so many bytes of each.
+    pub(crate) hoards: u64,
+    pub(crate) steps: u64,
     pub(crate) plot: Plot,
 }
 
 impl Planted {
     pub(crate) fn new(engine: Engine, mistake: Mistake) -> Planted {
-        Planted { engine, mistake, forgets_timers: false, deaf_to_queues: false, plot: Plot::default() }
+        Planted {
+            engine,
+            mistake,
+            forgets_timers: false,
+            deaf_to_queues: false,
+            hoards: 0,
+            steps: 0,
+            plot: Plot::default(),
+        }
     }
 }
 
 impl Proxy for Planted {
     fn step(&mut self, now: Time, event: Event<'_>, out: &mut ActionBuf) {
+        self.steps += 1;
         let mut inner = ActionBuf::new();
         let deaf = self.deaf_to_queues && matches!(event, Event::SendQueue { .. });
         self.engine.step(now, if deaf { Event::Tick } else { event.clone() }, &mut inner);
@@ -67,6 +85,10 @@ impl Proxy for Planted {
                 Out::Other(action) => out.push(action),
             }
         }
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        Some(self.engine.checkpoint().len() as u64 + self.hoards * self.steps)
     }
 
     fn next_timeout(&self) -> Option<Time> {
@@ -117,6 +139,13 @@ pub(crate) fn notify_like(line: &str, changes: &[(usize, String)]) -> String {
         params[*index] = text.as_str().into();
     }
     format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{params}}}\n")
+}
+
+/// A job with so many branches.
+pub(crate) fn with_branches(line: &str, n: usize) -> String {
+    let mut message: serde_json::Value = serde_json::from_str(line).expect("the engine sends JSON");
+    message["params"][4] = vec!["22".repeat(32); n].into();
+    format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{}}}\n", message["params"])
 }
 
 /// The miner of a connection.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dpmp_core::config::{Address, PoolConfig};
-use dpmp_core::trace::{EndReason, Recorder};
+use dpmp_core::trace::{EndReason, Recorder, Start};
 use dpmp_core::{
     Action, ActionBuf, Command, Config, Conn, Engine, Event, Memory, MinerId, Notice, PoolId, PoolMemory, Span, Time,
     UpstreamId,
@@ -40,7 +40,10 @@ pub(crate) fn config(weight_a: u32, weight_b: u32) -> Config {
 /// What a run before this one learnt: the pools' extranonce2 sizes, and that they grant BIP 320.
 pub(crate) fn memory(size_a: u8, size_b: u8) -> Memory {
     let pool = |size| PoolMemory { extranonce2_bytes: Some(size), version_mask: Some(0x1fff_e000) };
-    Memory { pools: vec![("pool-a:3333".into(), pool(size_a)), ("pool-b:3333".into(), pool(size_b))] }
+    Memory {
+        pools: vec![("pool-a:3333".into(), pool(size_a)), ("pool-b:3333".into(), pool(size_b))],
+        ..Memory::default()
+    }
 }
 
 pub(crate) struct Rig {
@@ -94,11 +97,11 @@ impl Rig {
 
     /// The first probes are under way.
     pub(crate) fn just_started(config: Config, memory: &Memory) -> Rig {
-        let engine = Engine::new(config.clone(), memory, 7);
+        let start = Start::new(config, memory.clone(), 7);
         let mut rig = Rig {
-            recorder: Recorder::new(&engine, 1, 0),
-            engine,
-            twin: Engine::new(config, memory, 7),
+            engine: start.engine(),
+            twin: start.engine(),
+            recorder: Recorder::at_start(start, 1, 0),
             watch: Watch::default(),
             cut: usize::MAX,
             now: Time::ZERO,
@@ -151,6 +154,7 @@ impl Rig {
                     self.note(&format!("{} < {text}", self.name(*conn)));
                     self.inbox.entry(*conn).or_default().push(text.to_string());
                 }
+                Action::FetchOracle { url } => self.note(&format!("ask {url}")),
                 Action::PauseReading(conn) => self.note(&format!("{} pause reading", self.name(*conn))),
                 Action::ResumeReading(conn) => self.note(&format!("{} resume reading", self.name(*conn))),
                 Action::Close(conn) => {
@@ -328,6 +332,11 @@ impl Rig {
         for line in self.take(conn) {
             self.answer(pool, &line, extranonce1, size);
         }
+    }
+
+    /// What the last event led to, in order.
+    pub(crate) fn last_actions(&self) -> &[Action] {
+        self.out.actions()
     }
 
     // --- time ---

@@ -20,11 +20,13 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::format::{Header, Record};
+use super::origin::{Origin, Start};
 use super::reader::{Ending, Part, Reader, Segment};
 use super::recorder::SegmentWriter;
 use super::replay::{Replay, ReplayError};
 use crate::action::{Action, ActionBuf};
-use crate::engine::{Engine, Pseudonyms, rename_config};
+use crate::config::Config;
+use crate::engine::{Engine, Memory, Pseudonyms, rename_config, rename_memory};
 use crate::event::{Command, Event};
 use crate::ids::Conn;
 use crate::share::Pow;
@@ -70,6 +72,13 @@ pub fn redact(recording: &[u8], key: [u8; 32]) -> Result<Redacted, RedactError> 
     }
     let mut names = Names::new(key);
     let mut secrets = Secrets::default();
+    // A start is JSON: the names of its fields stay.
+    let fields = serde_json::to_string(&Start::new(Config::default(), Memory::default(), 0)).unwrap_or_default();
+    fields.split('"').zip(fields.split('"').skip(1)).filter(|(_, after)| after.starts_with(':')).for_each(
+        |(field, _)| {
+            secrets.public(field);
+        },
+    );
     for segment in &segments {
         collect(segment, &mut names, &mut secrets).map_err(|error| failed(segment, error))?;
     }
@@ -101,7 +110,7 @@ fn collect(segment: &Segment<'_>, names: &mut Names, secrets: &mut Secrets) -> R
             Event::MinerAccepted { peer, .. } => secrets.address(peer.ip()),
             Event::Command(Command::SetConfig(config)) => {
                 // An engine knows where in a config names are.
-                Engine::new(*config, &crate::engine::Memory::default(), 0).names(&mut |name| {
+                Engine::new(*config, &Memory::default(), 0).names(&mut |name| {
                     names.learn(name);
                     secrets.name(name);
                 });
@@ -174,15 +183,12 @@ fn rewrite(segment: &Segment<'_>, names: &mut Names, secrets: &Secrets, out: &mu
     let mut original = Replay::new(segment).map_err(fail)?;
     let mut streams = streams(original.engine(), segment);
     streams.rewrite(names);
-    let mut second = original.engine().clone();
-    second.rename(&mut Renaming { names, streams: &mut streams });
-    second.set_proof_of_work(Pow::Given(Default::default()));
     let header = Header { redacted: true, ..segment.header.clone() };
-    let checkpoint = second.checkpoint();
+    let (mut second, origin) = renamed(segment, original.engine(), &mut Renaming { names, streams: &mut streams })?;
     // A name may be cut by the end of a read, or by folding: they are looked for where they are whole.
-    secrets.check(&checkpoint)?;
+    secrets.check(&second.checkpoint())?;
     streams.whole().try_for_each(|bytes| secrets.check(bytes))?;
-    let mut writer = SegmentWriter::new(&header, &checkpoint);
+    let mut writer = SegmentWriter::new(&header, &origin);
     let (mut was, mut is) = (ActionBuf::new(), ActionBuf::new());
     let unfinished = matches!(segment.records().last(), Some(Ok(Record::Event(..))));
     let events = segment.records().filter(|r| matches!(r, Ok(Record::Event(..)))).count() as u64;
@@ -215,6 +221,32 @@ fn rewrite(segment: &Segment<'_>, names: &mut Names, secrets: &Secrets, out: &mu
     Ok(events)
 }
 
+/// The engine at the segment's begin with pseudonyms, and how it is written.
+fn renamed(
+    segment: &Segment<'_>,
+    engine: &Engine,
+    renaming: &mut Renaming<'_>,
+) -> Result<(Engine, Origin), RedactError> {
+    let origin = segment.origin().map_err(|_| failed(segment, ReplayError::Origin))?;
+    let given = Pow::Given(Default::default());
+    Ok(match origin {
+        Origin::Start(mut start) => {
+            rename_config(&mut start.config, renaming);
+            rename_memory(&mut start.memory, renaming);
+            let mut second = start.engine();
+            second.set_proof_of_work(given);
+            (second, Origin::Start(start))
+        }
+        Origin::Checkpoint(_) => {
+            let mut second = engine.clone();
+            second.rename(renaming);
+            second.set_proof_of_work(given);
+            let checkpoint = second.checkpoint();
+            (second, Origin::Checkpoint(checkpoint))
+        }
+    })
+}
+
 /// Gives `then` the event with pseudonyms.
 fn with_pseudonyms(event: Event<'_>, names: &mut Names, streams: &mut Streams, then: impl FnOnce(Event<'_>)) {
     match event {
@@ -235,7 +267,9 @@ fn with_pseudonyms(event: Event<'_>, names: &mut Names, streams: &mut Streams, t
         | Event::WallClock { .. }
         | Event::Connected { .. }
         | Event::SendQueue { .. }
-        | Event::Command(Command::SetWeights(_) | Command::Drain)) => then(event),
+        | Event::OracleAnswer(Ok(_))
+        | Event::Command(Command::SetWeights(_) | Command::SetAutoBalance(_) | Command::Drain)) => then(event),
+        Event::OracleAnswer(Err(why)) => then(Event::OracleAnswer(Err(&names.reason(why)))),
     }
 }
 
@@ -255,6 +289,9 @@ fn alike(was: &ActionBuf, is: &ActionBuf) -> bool {
                 Some(Action::Connect { upstream: x, host: host_x, .. }),
                 Some(Action::Connect { upstream: y, host: host_y, .. }),
             ) if x == y && host_x.len() == host_y.len() => continue,
+            (Some(Action::FetchOracle { url: x }), Some(Action::FetchOracle { url: y })) if x.len() == y.len() => {
+                continue;
+            }
             (
                 Some(x @ (Action::Close(_) | Action::PauseReading(_) | Action::ResumeReading(_) | Action::Drained)),
                 Some(y),

@@ -7,6 +7,8 @@ use crate::miner::SimMiner;
 
 /// A worker may be made to subscribe again for a pool that changed once in this time.
 const RENEGOTIATE_US: u64 = 600_000_000;
+/// One that no pool fits as it is, once in this.
+const RENEGOTIATE_IDLE_US: u64 = 60_000_000;
 
 /// What the world knows of a miner whose connection is closed.
 pub(in crate::world) struct Circumstances<'a> {
@@ -34,7 +36,9 @@ impl Model {
                 if !side.held_for_mask {
                     return Err("has to subscribe again, though no pool stopped to fit".into());
                 }
-                last.is_none_or(|last| now_us >= last + RENEGOTIATE_US)
+                let idle = side.usable.iter().all(|pool| side.unfit.contains(pool));
+                let every = if idle { RENEGOTIATE_IDLE_US } else { RENEGOTIATE_US };
+                last.is_none_or(|last| now_us >= last + every)
             }
             CloseReason::SlowReader => about.slow,
             CloseReason::NextProfile => about.miner.spec().personality.label == "unknown",

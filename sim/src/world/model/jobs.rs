@@ -67,7 +67,13 @@ impl Model {
         }
         (side.owner, side.got_job_of) = (Some(pool), Some(pool));
         let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
-        let right = |known: &f64| side.told.is_some_and(|told| (told / rounded(*known) - 1.0).abs() < 1e-9);
+        // A small miner may be told less than the pool asks for, never more; and no fraction that is not below 1.
+        let right = |known: &f64| {
+            side.told.is_some_and(|told| {
+                let part = told / rounded(*known);
+                (part - 1.0).abs() < 1e-9 || self.vardiff && part < 1.0 && (told < 1.0 || told.fract() == 0.0)
+            })
+        };
         if !known.is_empty() && !known.iter().any(right) {
             out.push(now_us, || format!("difficulty: miner {miner} is told {:?} for a job at {known:?}", side.told));
         }

@@ -5,11 +5,13 @@
 //! | --- | --- |
 //! | `shares` | I1, I2, I3: a share reaches its pool, whole and once; a request gets one reply |
 //! | `jobs` | I5 at a failover, pads, clean_jobs, the told difficulty, silence |
+//! | `logins` | who a miner is to a pool; a pool's questions |
 //! | `ends` | which closed connections of miners are excused |
-//! | `split` | I6: the band of each miner in every window |
+//! | `split` | I6: the band of each miner, and of all together, in every window |
 
 mod ends;
 mod jobs;
+mod logins;
 mod shares;
 mod split;
 
@@ -20,11 +22,12 @@ use dpmp_core::{Action, ActionBuf, CloseReason, Conn, MinerId, Notice, UpstreamI
 use serde_json::Value;
 
 pub(super) use ends::Circumstances;
-pub(super) use split::{Rule, Split};
+pub(super) use split::{FleetSplit, Rule, Split};
 
 use super::PoolSeat;
 use crate::frame::{Complaints, Lines};
 use crate::miner::Found;
+use logins::Introduction;
 use shares::Expected;
 
 /// One connection of a miner, as it goes through the proxy.
@@ -32,6 +35,7 @@ use shares::Expected;
 pub(super) struct Side {
     pub(super) miner: usize,
     from_miner: Lines,
+    introduction: Introduction,
     /// Shares on their way to the proxy, in order.
     in_flight: VecDeque<Found>,
     /// Open requests, oldest first: when, and the id's JSON text.
@@ -66,6 +70,10 @@ struct Up {
     from_pool: Lines,
     /// The difficulties that the proxy knows of: the last, and in a step all that it learns.
     difficulties: Vec<f64>,
+    /// What it said to subscribe.
+    agent: String,
+    /// The ids of what the pool asks in this step, as JSON text.
+    asked: Vec<String>,
 }
 
 /// The model.
@@ -80,15 +88,19 @@ pub(super) struct Model {
     renegotiated: BTreeMap<usize, u64>,
     /// Weights in force.
     pub(super) weights: Vec<u32>,
+    /// Those of the miners that divide their work: others are held on one pool.
+    pub(super) divided: Vec<u32>,
     pub(super) failover: Option<usize>,
+    /// Small miners are told a difficulty of their own.
+    vardiff: bool,
     draining: bool,
     /// Miners that something keeps from a pool: their split is not the schedule's.
     pub(super) apart: BTreeSet<usize>,
 }
 
 impl Model {
-    pub(super) fn new(weights: Vec<u32>, failover: Option<usize>) -> Model {
-        Model { weights, failover, ..Model::default() }
+    pub(super) fn new(weights: Vec<u32>, failover: Option<usize>, vardiff: bool) -> Model {
+        Model { divided: weights.clone(), weights, failover, vardiff, ..Model::default() }
     }
 
     /// A miner's connection was accepted.
@@ -184,7 +196,11 @@ impl Model {
                 MinerWarning::RollsOutsideMask { .. } => drop(self.apart.insert(side.miner)),
                 _ => {}
             }),
-            Notice::WeightsChanged { weights } => self.weights = weights.to_vec(),
+            Notice::WeightsChanged { weights } => {
+                self.weights = weights.to_vec();
+                self.divided = weights.to_vec();
+            }
+            Notice::Rebalanced { weights } => self.divided = weights.to_vec(),
             _ => {}
         }
     }
@@ -193,6 +209,7 @@ impl Model {
     pub(super) fn after_step(&mut self, now_us: u64, pools: &[PoolSeat], out: &mut Complaints) {
         self.check_expected(now_us, pools, out);
         self.check_failover(now_us, out);
+        self.check_answered(now_us, out);
     }
 
     /// The engine sends whole lines.
@@ -201,7 +218,10 @@ impl Model {
             let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
             match conn {
                 Conn::Miner(id) => self.says(now_us, id, &message, pools, out),
-                Conn::Upstream(id) => self.submits(now_us, id, &message, pools, out),
+                Conn::Upstream(id) => {
+                    self.introduces(now_us, id, &message, out);
+                    self.submits(now_us, id, &message, pools, out);
+                }
             }
         }
     }

@@ -43,6 +43,7 @@ impl Model {
             if let Some(request) = message.get("id").filter(|id| !id.is_null()) {
                 side.open.push_back((now_us, request.to_string()));
             }
+            side.introduction.hear(method, &message);
             match method {
                 "mining.subscribe" => side.subscribed = true,
                 "mining.authorize" => side.authorised = true,
@@ -64,10 +65,17 @@ impl Model {
             up.difficulties = vec![last];
         }
         for line in up.from_pool.push(bytes) {
-            let is_difficulty = line.windows(14).any(|w| w == b"set_difficulty");
-            let Some(message) = is_difficulty.then(|| serde_json::from_slice::<Value>(&line).ok()).flatten() else {
+            let has = |words: &[u8]| line.windows(words.len()).any(|w| w == words);
+            let is_difficulty = has(b"set_difficulty");
+            let asks = has(b"mining.ping") || has(b"client.get_version");
+            let Some(message) = (is_difficulty || asks).then(|| serde_json::from_slice::<Value>(&line).ok()).flatten()
+            else {
                 continue;
             };
+            if asks {
+                up.asked.extend(message.get("id").map(Value::to_string));
+                continue;
+            }
             up.difficulties.extend(message.pointer("/params/0").and_then(Value::as_f64));
         }
     }

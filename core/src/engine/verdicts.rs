@@ -1,0 +1,204 @@
+//! A share's way back: the pool's answer or its absence, whose fault it is, and the one reply to the miner.
+
+use super::links::ANSWER;
+use super::state::Engine;
+use crate::action::{Action, ActionBuf};
+use crate::close::CloseReason;
+use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
+use crate::notice::{Fault, HeldOff, Notice, Verdict, Who};
+use crate::pool::{Request, Submitted, Upstream};
+use crate::stratum::encode;
+use crate::stratum::message::Answer;
+use crate::time::Time;
+use crate::timers::TimerKind;
+
+/// A miner that was not read from for its many unanswered submits is read from again below this.
+pub(super) const FEW_OUTSTANDING: u32 = 256;
+/// A pool that answers none of the submits of this many in a row is taken for dead, whatever else it says.
+const MOST_UNANSWERED: u32 = 5;
+
+impl Engine {
+    /// A pool's verdict on a share.
+    pub(super) fn submit_answered(
+        &mut self,
+        upstream: UpstreamId,
+        submitted: Submitted,
+        answer: Answer<'_>,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
+        let Some(from) = self.upstreams.get_mut(&upstream) else { return };
+        let pool = from.pool;
+        let (verdict, fault) = match answer {
+            Answer::Ok(_) => {
+                from.accepted = from.accepted.saturating_add(1);
+                let group = from.group().and_then(|g| self.groups.get_mut(&g));
+                if let Some(job) = group.and_then(|g| g.jobs.pool_job_mut(submitted.job)) {
+                    job.accepted = true;
+                }
+                (Verdict::Accepted, None)
+            }
+            Answer::Refused { code, text } => {
+                let fault = self.refused_by_whose_fault(upstream, &submitted, code);
+                (Verdict::Rejected { code, text: text.into() }, Some(fault))
+            }
+        };
+        // What was only tried because it is a block, against a rule that the pool has, tells nothing of the pool.
+        if !submitted.anyway
+            && let Some(facts) = self.facts.get_mut(pool.index())
+        {
+            facts.acceptance.judged(submitted.assigned.work(), verdict == Verdict::Accepted, now);
+        }
+        self.finish_submit(pool, submitted, verdict, fault, now, out);
+    }
+
+    /// Whose fault a refusal is, from what is known for certain: the share was checked, is no duplicate of one that was
+    /// sent, and its job came from this very connection.
+    fn refused_by_whose_fault(&self, upstream: UpstreamId, submitted: &Submitted, code: i64) -> Fault {
+        let Some(upstream) = self.upstreams.get(&upstream) else { return Fault::Nobody };
+        let job = upstream.group().and_then(|g| self.groups.get(&g)).and_then(|g| g.jobs.pool_job(submitted.job));
+        if job.is_some_and(|job| job.upstream != upstream.id) {
+            return Fault::Proxy;
+        }
+        let newest = upstream.job == Some(submitted.job);
+        // It was tried because it is a block.
+        let Some(job) = job.filter(|_| !submitted.anyway) else { return Fault::Nobody };
+        match Refusal::of(code) {
+            // A newer job has come, or the extranonce has changed under it.
+            _ if job.extranonce1 != upstream.extranonce1 => Fault::Nobody,
+            Refusal::Stale if !newest => Fault::Nobody,
+            // It knew the job once, so it has dropped it since: the job that replaces it is on its way to us.
+            Refusal::Stale if job.accepted => Fault::Nobody,
+            Refusal::Stale | Refusal::Worker => Fault::Pool,
+            Refusal::LowDifficulty | Refusal::Duplicate if submitted.hash.is_none() => Fault::Miner,
+            // Beyond what is remembered the pool alone finds them.
+            Refusal::Duplicate if !job.remembers_all() => Fault::Miner,
+            // It asks for more than it told when it sent the job.
+            Refusal::LowDifficulty if !upstream.difficulty_told => Fault::Pool,
+            Refusal::LowDifficulty
+                if submitted.hash.is_some_and(|h| !h.meets(&job.difficulty.max(upstream.difficulty).target())) =>
+            {
+                Fault::Pool
+            }
+            Refusal::LowDifficulty | Refusal::Duplicate | Refusal::Other => {
+                // What was accepted before shows that the pool understands what is sent on this connection.
+                if upstream.accepted > 0 || submitted.hash.is_none() { Fault::Pool } else { Fault::Proxy }
+            }
+        }
+    }
+
+    /// The one reply that a forwarded submit gets.
+    fn finish_submit(
+        &mut self,
+        pool: PoolId,
+        submitted: Submitted,
+        verdict: Verdict,
+        fault: Option<Fault>,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
+        let Some(miner) = self.miners.get_mut(&submitted.miner) else { return };
+        let conn = Conn::Miner(submitted.miner);
+        out.send(conn, |o| match &verdict {
+            Verdict::Accepted | Verdict::Credited => encode::reply_true(o, &submitted.id),
+            Verdict::Rejected { code, text } => encode::reply_error(o, &submitted.id, *code, text),
+            Verdict::Unanswered => encode::reply_error(o, &submitted.id, 20, "The pool did not answer within 30 s"),
+            Verdict::Lost | Verdict::Abandoned | Verdict::Dropped(_) => {
+                encode::reply_error(o, &submitted.id, 20, "The pool's connection ended before it answered");
+            }
+        });
+        miner.outstanding = miner.outstanding.saturating_sub(1);
+        if miner.paused && miner.outstanding <= FEW_OUTSTANDING && miner.queued == 0 {
+            miner.paused = false;
+            out.push(Action::ResumeReading(conn));
+        }
+        out.notice(Notice::ShareResult {
+            who: miner.who(),
+            pool: Some(pool),
+            verdict,
+            fault,
+            assigned: Some(submitted.assigned),
+            worked: Some(submitted.worked),
+            achieved: submitted.achieved,
+            response: Some(now.since(submitted.sent)),
+        });
+    }
+
+    /// A miner has left: what becomes of the shares that it still waits for is not waited for.
+    pub(super) fn abandon_submits(&mut self, who: &Who, group: GroupId, now: Time, out: &mut ActionBuf) {
+        let upstreams = self.groups.get(&group).map_or(&[][..], |g| &g.links[..]).iter().filter_map(|l| l.upstream());
+        for id in upstreams {
+            let Some(upstream) = self.upstreams.get_mut(&id) else { continue };
+            let pool = upstream.pool;
+            for submitted in upstream.take_submits_of(who.miner) {
+                out.notice(Notice::ShareResult {
+                    who: who.clone(),
+                    pool: Some(pool),
+                    verdict: Verdict::Abandoned,
+                    fault: Some(Fault::Nobody),
+                    assigned: Some(submitted.assigned),
+                    worked: Some(submitted.worked),
+                    achieved: submitted.achieved,
+                    response: Some(now.since(submitted.sent)),
+                });
+            }
+        }
+    }
+
+    /// An upstream is gone: every submit that waits for it is answered.
+    pub(super) fn answer_lost(&mut self, upstream: &mut Upstream, now: Time, out: &mut ActionBuf) {
+        for submitted in upstream.take_submits() {
+            self.finish_submit(upstream.pool, submitted, Verdict::Lost, Some(Fault::Nobody), now, out);
+        }
+    }
+
+    /// Submits may have waited for too long.
+    pub(super) fn check_answers(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
+        let mut unanswered = 0;
+        let mut silent = false;
+        loop {
+            let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+            let Some((request, submitted)) = upstream.oldest_submit() else { break };
+            let (sent, due) = (submitted.sent, submitted.sent + ANSWER);
+            if due > now {
+                self.timers.set(TimerKind::UpstreamAnswer(id), due);
+                break;
+            }
+            silent |= upstream.last_received <= sent;
+            let pool = upstream.pool;
+            upstream.unanswered += 1;
+            unanswered = upstream.unanswered;
+            if let Some(Request::Submit(submitted)) = upstream.answered(request) {
+                self.finish_submit(pool, submitted, Verdict::Unanswered, Some(Fault::Pool), now, out);
+            }
+        }
+        if unanswered >= MOST_UNANSWERED {
+            self.fail_upstream(id, CloseReason::Silent, now, out);
+        } else if silent {
+            self.hold(id, HeldOff::NoAnswer, now, out);
+        }
+    }
+}
+
+/// Why a pool refused a share, by its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Stale,
+    Duplicate,
+    LowDifficulty,
+    /// It does not know the worker, or no longer.
+    Worker,
+    Other,
+}
+
+impl Refusal {
+    fn of(code: i64) -> Refusal {
+        match code {
+            21 => Refusal::Stale,
+            22 => Refusal::Duplicate,
+            23 => Refusal::LowDifficulty,
+            24 | 25 => Refusal::Worker,
+            _ => Refusal::Other,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The thread that writes files, so that nobody waits for a disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dpmp_core::ledger::Best;
+use log::Level;
+
+use super::safe;
+use crate::logs::line;
+use crate::records::bests;
+
+/// Jobs that may wait.
+const WAITING: usize = 4;
+
+/// Something to write.
+#[derive(Debug)]
+pub enum Job {
+    /// `state.json`, whole.
+    State(Vec<u8>),
+    /// `best_shares.json`, whole; the journal is in it.
+    Bests(Vec<u8>),
+    /// New best shares, for the journal.
+    News(Vec<Best>),
+}
+
+/// Where everything is that lasts: beside the config.
+#[derive(Debug)]
+pub struct Files {
+    jobs: SyncSender<Job>,
+    done: Receiver<()>,
+}
+
+impl Files {
+    /// Starts the thread. `state`: the path of `state.json`; `best_shares`: that of `best_shares.json`.
+    pub fn start(state: PathBuf, best_shares: PathBuf) -> io::Result<Files> {
+        let (jobs, receiver) = sync_channel::<Job>(WAITING);
+        let (finished, done) = sync_channel(1);
+        thread::Builder::new().name("files".to_owned()).spawn(move || {
+            let mut failing = [false; 3];
+            for job in receiver {
+                let (kind, path, result) = match &job {
+                    Job::State(text) => (0, state.as_path(), safe::write(&state, text)),
+                    Job::Bests(text) => (1, best_shares.as_path(), bests::save(&best_shares, text)),
+                    Job::News(news) => (2, best_shares.as_path(), bests::append(&best_shares, news)),
+                };
+                if let (Err(error), false) = (&result, failing[kind]) {
+                    say(path, error);
+                }
+                failing[kind] = result.is_err();
+            }
+            // Fails only if nobody waits.
+            let _ = finished.send(());
+        })?;
+        Ok(Files { jobs, done })
+    }
+
+    /// Hands a job over. It comes back if too much is still being written: try again later.
+    pub fn offer(&self, job: Job) -> Result<(), Job> {
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(job)) => Err(job),
+            // The thread ends only with us.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
+    }
+
+    /// Hands a job over, and waits for a place until then.
+    pub fn insist(&self, mut job: Job, deadline: Instant) {
+        while let Err(back) = self.offer(job) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            job = back;
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until all that was taken is on the disk, until then at most.
+    pub fn finish(self, deadline: Instant) {
+        drop(self.jobs);
+        // A time-out is the bound that was asked for.
+        let _ = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn say(path: &Path, error: &io::Error) {
+    line(Level::Warn, "state_write_failed")
+        .show("path", path.display())
+        .show("err", error)
+        .text(
+            "text",
+            "statistics and best shares since the last save would be lost by a restart; make room on the disk, and let \
+             the user that runs dpmp write to this folder",
+        )
+        .send();
+}

@@ -1,0 +1,297 @@
+//! The statistics' thread: facts in, snapshots out, and what lasts to the disk. It may be slow; nobody waits for it but
+//! those who ask.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dpmp_core::config::Config;
+use dpmp_core::ledger::{Best, Ledger, Window};
+use dpmp_core::{Memory, Notice, Time};
+use log::Level;
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Inbox, Message};
+use super::latency::Readings;
+use super::live::Live;
+use super::snapshot::{Block, Snapshot};
+use super::take::Subject;
+use crate::clock::{Clock, unix_micros};
+use crate::logs::line;
+use crate::records::bests::{self, BestShares};
+use crate::state::{Document, Files, Job, MEMORY, section};
+
+/// What lasts is written this often, if anything has changed.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// What the disk was too slow for is tried again after this time.
+const RETRY: Duration = Duration::from_secs(2);
+/// The log tells of the split this often, if there is work.
+const TELL_EVERY: Duration = Duration::from_secs(300);
+/// A snapshot that is no older than this is shown again.
+const FRESH: Duration = Duration::from_millis(900);
+/// What is still to be written at the end has this long.
+const LAST_WORDS: Duration = Duration::from_millis(800);
+/// Blocks that are shown.
+const BLOCKS: usize = 100;
+/// The section of the ledger, and its version.
+pub(super) const LEDGER: &str = "ledger";
+const LEDGER_VERSION: u32 = 1;
+
+/// The ledger as it is saved.
+#[derive(Serialize)]
+struct Saving<'a> {
+    version: u32,
+    /// Microseconds since 1970.
+    saved: u64,
+    ledger: &'a Ledger,
+}
+
+/// The ledger as it was saved.
+#[derive(Deserialize)]
+pub(super) struct Saved {
+    pub(super) saved: u64,
+    pub(super) ledger: Ledger,
+}
+
+impl Saved {
+    /// An error says why it cannot be used.
+    pub(super) fn of(document: &Document) -> Result<Option<Saved>, String> {
+        #[derive(Deserialize)]
+        struct Header {
+            version: u32,
+        }
+        // The version first: a later form need not have our fields.
+        match document.get::<Header>(LEDGER)? {
+            None => Ok(None),
+            Some(header) if header.version == LEDGER_VERSION => document.get(LEDGER),
+            Some(header) => {
+                let found = header.version;
+                Err(format!("section {LEDGER}: its version is {found}, this dpmp reads {LEDGER_VERSION}"))
+            }
+        }
+    }
+}
+
+/// Everything that the thread owns.
+pub(super) struct Keeper {
+    pub(super) inbox: Inbox,
+    pub(super) clock: Clock,
+    pub(super) config: Config,
+    pub(super) ledger: Ledger,
+    pub(super) live: Live,
+    pub(super) readings: Readings,
+    pub(super) best_shares: BestShares,
+    pub(super) blocks: Vec<Block>,
+    pub(super) document: Document,
+    pub(super) memory: Memory,
+    /// None: nothing lasts.
+    pub(super) files: Option<Files>,
+    pub(super) state: Pending,
+}
+
+/// What is to be done, and when.
+pub(super) struct Pending {
+    news: Vec<Best>,
+    /// Something has changed since the last save.
+    changed: bool,
+    bests_changed: bool,
+    saved: Instant,
+    told: Instant,
+    shown: Option<(Instant, Arc<Snapshot>)>,
+}
+
+impl Pending {
+    /// `bests_changed`: the file is to be written at the first save.
+    pub(super) fn new(bests_changed: bool) -> Pending {
+        let now = Instant::now();
+        Pending { news: Vec::new(), changed: false, bests_changed, saved: now, told: now, shown: None }
+    }
+}
+
+impl Keeper {
+    /// Runs until the loop has ended; gives the last snapshot.
+    pub(super) fn run(mut self) -> Arc<Snapshot> {
+        loop {
+            match self.inbox.next(self.deadline()) {
+                Some(Message::Facts(facts)) => self.facts(&facts),
+                Some(Message::Config(config)) => {
+                    self.ledger.configure(self.clock.now(), &config);
+                    self.config = *config;
+                    self.state.changed = true;
+                }
+                Some(Message::Memory(memory)) => {
+                    self.state.changed |= memory != self.memory;
+                    self.memory = memory;
+                }
+                Some(Message::Ask(reply)) => reply(self.snapshot(FRESH)),
+                Some(Message::End) => break,
+                None => {}
+            }
+            self.housekeeping();
+        }
+        let last = self.snapshot(Duration::ZERO);
+        self.finish();
+        last
+    }
+
+    fn deadline(&self) -> Instant {
+        let tell = self.state.told + TELL_EVERY;
+        let retry = (!self.state.news.is_empty()).then(|| Instant::now() + Duration::from_millis(20));
+        let save = self.state.changed.then(|| (self.state.saved + SAVE_EVERY).max(Instant::now()));
+        [Some(tell), save, retry].into_iter().flatten().min().unwrap_or(tell)
+    }
+
+    fn facts(&mut self, facts: &[(Time, Notice)]) {
+        for (now, notice) in facts {
+            self.live.observe(*now, notice);
+            self.ledger.observe(*now, notice);
+            match notice {
+                Notice::WeightsChanged { weights } => self.config.scheduler.weights = weights.to_vec(),
+                Notice::BlockCandidate { .. } => self.block(notice),
+                _ => {}
+            }
+        }
+        self.state.changed |= !facts.is_empty();
+        let before = self.state.news.len();
+        self.state.news.extend(self.ledger.take_news());
+        self.state.bests_changed |= self.state.news.len() > before;
+    }
+
+    fn block(&mut self, notice: &Notice) {
+        let key = |pool: dpmp_core::PoolId| self.ledger.slots().get(pool.index()).map(|slot| slot.pool.clone());
+        if let Some(block) = super::block_line(notice, self.ledger.unix(self.ledger.now()), key) {
+            self.blocks.push(Block::from(&block));
+            self.blocks.drain(..self.blocks.len().saturating_sub(BLOCKS));
+        }
+    }
+
+    fn housekeeping(&mut self) {
+        if !self.state.news.is_empty() {
+            let news = std::mem::take(&mut self.state.news);
+            if let Some(files) = &self.files
+                && let Err(Job::News(news)) = files.offer(Job::News(news))
+            {
+                self.state.news = news;
+            }
+        }
+        if self.state.changed && self.state.saved.elapsed() >= SAVE_EVERY {
+            self.save(None);
+        }
+        if self.state.told.elapsed() >= TELL_EVERY {
+            self.state.told = Instant::now();
+            let snapshot = self.snapshot(FRESH);
+            tell(&snapshot);
+        }
+    }
+
+    /// Brings the ledger up to date, and shows all there is. One that is young enough is shown again.
+    fn snapshot(&mut self, fresh: Duration) -> Arc<Snapshot> {
+        if let Some((taken, snapshot)) = &self.state.shown
+            && taken.elapsed() < fresh
+        {
+            return snapshot.clone();
+        }
+        let now = self.clock.now();
+        self.ledger.wall_clock(now, unix_micros());
+        self.ledger.tick(now);
+        self.readings.fetch(now);
+        let subject = Subject {
+            now,
+            ledger: &self.ledger,
+            live: &mut self.live,
+            readings: &self.readings,
+            config: &self.config,
+            imported: &self.best_shares.imported,
+            blocks: &self.blocks,
+            facts_lost: self.inbox.lost(),
+        };
+        let snapshot = Arc::new(subject.take());
+        self.state.shown = Some((Instant::now(), snapshot.clone()));
+        snapshot
+    }
+
+    /// Writes what lasts. With a deadline: waits for a place until then.
+    fn save(&mut self, deadline: Option<Instant>) {
+        self.state.saved = Instant::now();
+        let now = self.clock.now();
+        self.ledger.wall_clock(now, unix_micros());
+        self.ledger.tick(now);
+        let Some(files) = &self.files else { return };
+        let saving = Saving { version: LEDGER_VERSION, saved: unix_micros(), ledger: &self.ledger };
+        let written = section(&saving).and_then(|ledger| {
+            self.document.set(LEDGER, ledger);
+            self.document.set(MEMORY, section(&self.memory)?);
+            self.document.text()
+        });
+        let mut jobs = Vec::new();
+        match written {
+            Ok(text) => jobs.push(Job::State(text)),
+            Err(error) => line(Level::Error, "state_not_written").show("err", error).send(),
+        }
+        if self.state.bests_changed {
+            self.best_shares.bests = self.ledger.bests().clone();
+            match bests::text(&self.best_shares) {
+                Ok(text) => jobs.push(Job::Bests(text)),
+                Err(error) => line(Level::Error, "state_not_written").show("err", error).send(),
+            }
+        }
+        for job in jobs {
+            let bests = matches!(job, Job::Bests(_));
+            let taken = match deadline {
+                Some(deadline) => {
+                    files.insist(job, deadline);
+                    true
+                }
+                None => files.offer(job).is_ok(),
+            };
+            // What is not taken now is written a little later.
+            if bests {
+                self.state.bests_changed = !taken;
+            } else {
+                self.state.changed = !taken;
+            }
+            if !taken && let Some(soon) = self.state.saved.checked_sub(SAVE_EVERY - RETRY) {
+                self.state.saved = soon;
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        if self.state.changed || self.state.bests_changed {
+            self.save(Some(deadline));
+        }
+        if let Some(files) = self.files.take() {
+            files.finish(deadline);
+        }
+    }
+}
+
+/// The measured split for the log, over the last hour.
+fn tell(snapshot: &Snapshot) {
+    let split = &snapshot.split.hour;
+    if split.pools.iter().all(|pool| pool.shares == 0) {
+        return;
+    }
+    let mut told = line(Level::Info, "split_measured").text("window", Window::Hour.label());
+    for pool in &split.pools {
+        let (key, none) = (&pool.pool, f64::NAN);
+        told = told
+            .number(&format!("share{key}"), rounded(pool.achieved.unwrap_or(none), 1e4))
+            .number(&format!("target{key}"), rounded(pool.target, 1e6))
+            .number(&format!("error{key}_points"), rounded(pool.error_points.unwrap_or(none), 1e2))
+            .number(&format!("low{key}_points"), rounded(pool.low_points.unwrap_or(none), 1e2))
+            .number(&format!("high{key}_points"), rounded(pool.high_points.unwrap_or(none), 1e2));
+    }
+    let switching = &snapshot.switching.hour;
+    told.value("collecting", split.collecting)
+        .value("switches", switching.switches)
+        .value("switch_lost_shares", switching.lost_shares)
+        .number("switch_lost_percent", rounded(switching.lost_ratio.unwrap_or(0.0) * 100.0, 1e3))
+        .number("hashrate", snapshot.hashrate.hour.hashes_per_second.unwrap_or(f64::NAN))
+        .value("miners", snapshot.miners.ready)
+        .send();
+}
+
+fn rounded(value: f64, scale: f64) -> f64 {
+    (value * scale).round() / scale
+}
