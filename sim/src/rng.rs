@@ -47,7 +47,7 @@ impl Rng {
 
     /// A waiting time with this mean.
     pub fn exponential(&mut self, mean: f64) -> f64 {
-        -mean * (1.0 - self.unit()).ln()
+        -mean * libm::log(1.0 - self.unit())
     }
 
     /// `n` bytes.

@@ -283,7 +283,7 @@ fn thirty_days_as_a_table() {
     let mut chains = [
         // A slow wave, and a dip of a fifth on days 20 to 22.
         Chain::new(30, "btc", Rule::Retarget, 930_000, move |t| {
-            let wave = 1.0 + 0.05 * (day(t) / 30.0 * std::f64::consts::TAU).sin();
+            let wave = 1.0 + 0.05 * libm::sin(day(t) / 30.0 * std::f64::consts::TAU);
             BTC * wave * if (20.0..22.0).contains(&day(t)) { 0.8 } else { 1.0 }
         }),
         // Twice as much for half a day, on days 8, 12 and 16: others move as well.

@@ -17,7 +17,7 @@ impl SimPool {
             let rate = f64::from(std::mem::take(&mut state.lately)) / wanted;
             // Twice too fast: at once to where it seems right; much too slow: a half, as only time can tell.
             let factor = match rate {
-                2.0.. => 2f64.powi(rate.log2().round() as i32 + 1),
+                2.0.. => 2f64.powi(libm::log2(rate).round() as i32 + 1),
                 ..0.3 => 0.5,
                 _ => continue,
             };

@@ -36,7 +36,7 @@ impl Accepts {
         let forgotten = ((now_us - self.seen_us) as f64 / FORGET_US).min(1.0);
         self.refused *= 1.0 - forgotten;
         self.share += forgotten * (size - self.share);
-        let news = 1.0 - (-all / (200.0 * self.share)).exp();
+        let news = 1.0 - libm::exp(-all / (200.0 * self.share));
         self.refused += news * (rejected / all - self.refused);
         self.share += news * (size - self.share);
         (self.seen, self.seen_us) = (now.clone(), now_us);

@@ -206,7 +206,7 @@ fn realistic(rng: &mut Rng, label: &str) -> f64 {
         "unknown" => (1e5, 1e15),
         _ => (5e12, 2.5e14),
     };
-    (least.ln() + rng.unit() * (most / least).ln()).exp()
+    libm::exp(libm::log(least) + rng.unit() * libm::log(most / least))
 }
 
 fn draw_pool(rng: &mut Rng, seed: u64, index: u64, pow: Pow, fleet: &[MinerSpec], per_minute: f64) -> PoolSpec {
@@ -228,7 +228,7 @@ fn draw_pool(rng: &mut Rng, seed: u64, index: u64, pow: Pow, fleet: &[MinerSpec]
     let (difficulty, vardiff) = match pow {
         Pow::Sha256d => (TINY, rng.chance(0.3).then(|| vardiff(TINY / 4.0, TINY * 8.0)).flatten()),
         Pow::Keyed(_) if rng.chance(0.25) => (fastest / ONE * 60.0 / per_minute * (0.5 + rng.unit()), None),
-        Pow::Keyed(_) => (10f64.powf(rng.unit() * 9.0 - 3.0), vardiff(1e-3, 1e9)),
+        Pow::Keyed(_) => (libm::pow(10.0, rng.unit() * 9.0 - 3.0), vardiff(1e-3, 1e9)),
     };
     PoolSpec {
         difficulty: written(difficulty),

@@ -101,7 +101,7 @@ pub struct Row {
 /// `n` rates that span `decades`, the largest 200 TH/s.
 pub fn decades(n: usize, decades: f64) -> Vec<f64> {
     let step = if n > 1 { decades / (n - 1) as f64 } else { 0.0 };
-    (0..n).map(|i| 2e14 / 10f64.powf(step * i as f64)).collect()
+    (0..n).map(|i| 2e14 / libm::pow(10.0, step * i as f64)).collect()
 }
 
 impl Case {

@@ -68,7 +68,7 @@ impl Chain {
             Rule::Asert => {
                 let (since, height, difficulty) = self.anchor;
                 let ahead = f64::from(self.height - height) * 600.0 - (at - since);
-                self.difficulty = difficulty * (ahead / 172_800.0).exp2();
+                self.difficulty = difficulty * libm::exp2(ahead / 172_800.0);
             }
         }
         at
