@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs dpmp for the user who runs it. See the usage below, and docs/operating.md.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")" && pwd)
 usage='usage: install.sh [--binary FILE] [--dir FOLDER] [--check]
   --binary FILE  install this program instead of building the checkout (no cargo needed)
   --dir FOLDER   install here instead of ~/dpmp
@@ -71,10 +71,9 @@ fi
 #    started anew.
 put_share
 if [ "$changed" = yes ]; then
-    if [ -x "$bin" ]; then
-        step "keeping the program that was here as $bin.before" put "$bin" "$bin.before" 755
-    fi
-    step "putting the program into $bin" put "$staged" "$bin" 755
+    words="putting the program into $bin"
+    [ ! -x "$bin" ] || words="$words, and keeping the one that was here as $bin.before"
+    step "$words" put_program
 fi
 [ "$check" = yes ] || [ -x "$bin" ] || die "$bin is missing"
 
@@ -105,6 +104,7 @@ back_to_old() {
 }
 start_new() {
     if systemctl --user "$1" "$service"; then
+        rm -f "$pending"
         return 0
     fi
     if [ -n "$old" ]; then
@@ -115,9 +115,8 @@ start_new() {
     fi
 }
 if has_systemd; then
-    before=$(cat "$unit" 2>/dev/null || :)
     step "putting the service into $unit" put_unit
-    [ "$check" = yes ] || [ "$before" = "$(cat "$unit")" ] || changed=yes
+    [ ! -e "$pending" ] || changed=yes
     step "telling systemd of it" systemctl --user daemon-reload
     if [ "$(loginctl show-user "$(id -un)" -p Linger 2>/dev/null)" != Linger=yes ]; then
         linger() {
@@ -130,6 +129,7 @@ if has_systemd; then
     if [ "$ready" = yes ]; then
         if [ -n "$old" ]; then
             step "stopping DPMP v2 ($old)" stop_old "$old"
+            [ "$check" = no ] || say 'ports that DPMP v2 holds now will be free then'
         fi
         check_ports "$(config_ports "$program")"
         step "starting dpmp with the machine from now on" systemctl --user enable "$service"

@@ -56,6 +56,8 @@ places() {
     config_dir=$dir/dpmp
     config=$config_dir/config_v2.json
     unit=$units/$service
+    # There as long as the program or the unit is newer than what runs, also after an end at any line.
+    pending=$share/restart-pending
 }
 
 not_root() {
@@ -70,6 +72,28 @@ put() {
         cp "$1" "$2.new.$$"
         chmod "$3" "$2.new.$$"
         mv -f "$2.new.$$" "$2"
+    fi
+}
+
+# The program in $staged takes its place, and the one that was there becomes $bin.before. $staged may be $bin.before itself
+# (the way back): so both are copied before either changes, and an end between the two moves never loses the one wanted.
+put_program() {
+    mkdir -p "$dir/bin" "$share"
+    : >"$pending"
+    cp "$staged" "$bin.new.$$"
+    chmod 755 "$bin.new.$$"
+    if [ ! -x "$bin" ]; then
+        mv -f "$bin.new.$$" "$bin"
+        return 0
+    fi
+    cp "$bin" "$bin.before.new.$$"
+    chmod 755 "$bin.before.new.$$"
+    if cmp -s "$staged" "$bin.before"; then
+        mv -f "$bin.new.$$" "$bin"
+        mv -f "$bin.before.new.$$" "$bin.before"
+    else
+        mv -f "$bin.before.new.$$" "$bin.before"
+        mv -f "$bin.new.$$" "$bin"
     fi
 }
 
@@ -120,17 +144,18 @@ holder() {
 
 # Says who holds the ports that dpmp wants. $1: lines "miners HOST:PORT".
 check_ports() {
-    printf '%s\n' "$1" | while read -r what address; do
+    while read -r what address; do
         [ -n "$what" ] || continue
         port=${address##*:}
         who=$(holder "$port")
         case $who in
         '') say "port $port ($what) is free" ;;
         'dpmp ('*) say "port $port ($what) is held by dpmp itself: $who" ;;
-        *) printf 'warning: port %s (%s) is held by %s; dpmp needs it, or another one in %s\n' \
-            "$port" "$what" "$who" "$config" ;;
+        *) warn "port $port ($what) is held by $who; dpmp needs it, or another one in $config" ;;
         esac
-    done
+    done <<PORTS
+$1
+PORTS
 }
 
 default_ports='miners 0.0.0.0:3351
@@ -210,6 +235,7 @@ example() {
 put_unit() {
     mkdir -p "$share" "$units"
     sed -e "s#@DIR@#$dir#g" -e "s#@CONFIG@#$config#g" "$here/systemd/dpmp.service" >"$share/unit.new.$$"
+    cmp -s "$share/unit.new.$$" "$unit" || : >"$pending"
     put "$share/unit.new.$$" "$unit" 644
     rm -f "$share/unit.new.$$"
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Takes dpmp off this machine, and leaves what is yours. See the usage below, and docs/operating.md.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")" && pwd)
 usage='usage: uninstall.sh [--dir FOLDER] [--check]
   --dir FOLDER  the installation, if it is not ~/dpmp
   --check       say every step and change nothing
@@ -43,7 +43,7 @@ fi
 way_back=$(cat "$share/v2-services" 2>/dev/null || :)
 gone "$bin"
 gone "$bin.before"
-for file in upgrade.sh config_v2_example.json v2-services install.sh systemd/dpmp.service lib.sh uninstall.sh; do
+for file in upgrade.sh config_v2_example.json v2-services restart-pending install.sh systemd/dpmp.service lib.sh uninstall.sh; do
     gone "$share/$file"
 done
 for folder in "$share/systemd" "$share" "$dir/bin"; do

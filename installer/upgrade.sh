@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings an installed dpmp up to date. See the usage below, and docs/operating.md.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")" && pwd)
 usage='usage: upgrade.sh [--binary FILE] [--dir FOLDER] [--check]
   --binary FILE  the new program; without it the checkout is built (git pull first)
   --dir FOLDER   the installation, if it is not ~/dpmp
@@ -48,31 +48,33 @@ put_share
 changed=no
 if [ -n "$staged" ] && ! cmp -s "$staged" "$bin"; then
     changed=yes
-    step "keeping the program that is here as $bin.before" put "$bin" "$bin.before" 755
-    step "putting the new program into $bin" put "$staged" "$bin" 755
+    step "putting the new program into $bin, and keeping the one that is here as $bin.before" put_program
 fi
 
 restart() {
     if systemctl --user restart "$service"; then
+        rm -f "$pending"
         say "dpmp runs: $("$bin" --version)"
         return 0
     fi
     if [ "$changed" = yes ]; then
         put "$bin.before" "$bin" 755
-        systemctl --user restart "$service" || :
+        if systemctl --user restart "$service"; then
+            rm -f "$pending"
+        fi
         warn "the new program did not start, and the one before runs again: journalctl --user -u dpmp says why"
     else
         warn "dpmp did not start: journalctl --user -u dpmp says why; it goes on trying by itself"
     fi
 }
 if has_systemd; then
-    before=$(cat "$unit" 2>/dev/null || :)
     step "bringing the service up to date" put_unit
-    [ "$check" = yes ] || [ "$before" = "$(cat "$unit")" ] || changed=yes
     step "telling systemd of it" systemctl --user daemon-reload
     if ! active "$service"; then
+        # Whenever it is started, that is the new one.
+        [ "$check" = yes ] || rm -f "$pending"
         say "dpmp does not run now, and is not started: systemctl --user start dpmp"
-    elif [ "$changed" = yes ]; then
+    elif [ "$changed" = yes ] || [ -e "$pending" ]; then
         step "starting dpmp anew; miners come back by themselves within seconds" restart
     else
         say "dpmp is up to date"

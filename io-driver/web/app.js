@@ -19,7 +19,7 @@ export const app = { data: {}, session: {}, page: 'home', draw, toast, login, ac
 
 const poller = new Poller((key, answer, error) => {
   app.data[key] = answer || app.data[key];
-  app.refused = error && error.status === 401 ? error : key === 'state' ? null : app.refused;
+  if (error && error.status === 401) app.refused = key; else if (app.refused === key) app.refused = null;
   if (key === 'state' && answer && answer.signed_in !== !!app.session.signed_in) whoAmI();
   app.skew = answer && answer.now ? answer.now - Date.now() : app.skew || 0;
   draw();
@@ -38,7 +38,7 @@ function draw() {
   document.title = app.lost ? 'Lost contact · dpmp' : [hash, 'dpmp'].filter(Boolean).join(' · ');
   fill($('nav'), Object.entries(PAGES).map(([name, { title }]) => h('a', { href: '#' + name, 'aria-current': name === app.page ? 'page' : null }, h('svg', { viewBox: '0 0 24 24', width: 22, height: 22, fill: 'none', stroke: 'currentColor', 'stroke-width': 2, 'aria-hidden': 'true' }, h('path', { d: ICONS[name] })), title)));
   const theme = localStorage.theme || 'auto';
-  fill($('tools'), h('span', { role: 'status' }, app.lost ? badge('bad', 'Lost contact') : state ? health(state) : badge('note', 'Loading')),
+  fill($('tools'), h('span', { role: 'status' }, app.lost ? badge('bad', 'Lost contact') : state ? health(state) : badge('note', app.refused ? 'Signed out' : 'Loading')),
     h('button', { type: 'button', onclick: nextTheme, 'aria-label': 'Theme: ' + theme }, h('span', { 'aria-hidden': 'true' }, { auto: '◐', light: '☀', dark: '☾' }[theme]), h('span.only-wide', 'Theme: ' + theme)),
     app.session.signed_in ? button('Sign out', logout, { class: 'slim' }) : button('Sign in', login, { class: 'main slim' }));
   const needs = app.refused && !app.session.signed_in;

@@ -21,11 +21,11 @@ async function load(app) {
     fields = fields || (await get('config/schema')).fields;
     kept = (await get('config/history')).history;
     draft = structuredClone(config.config);
-    raw = problem = null;
+    raw = problem = app.refused = null;
     tests = {};
   } catch (error) {
     problem = error;
-    if (error.status === 401) app.refused = error;
+    if (error.status === 401) app.refused = 'config';
   }
   app.draw();
 }
@@ -132,6 +132,9 @@ async function back(app, number) {
   const done = await review(app, { ...version.verdict, needs_password: version.needs_password }, 'Back to version ' + number, password => post2('config/rollback', { number, password }));
   if (done) { await load(app); app.ask('state'); app.toast('● Version ' + number + ' is in force again.'); }
 }
+
+/** Back to a version from elsewhere: of a banner. */
+export const undo = (app, number) => app.act(async () => { await enter(app); await back(app, number); });
 
 const post2 = (path, body) => call('POST', path, body, { 'If-Match': '"' + config.version + '"' });
 

@@ -53,6 +53,7 @@ export function morph(old, next) {
 
 /** Puts these children into an element. */
 export function fill(el, ...kids) {
+  if (el.hasAttribute('keep')) return el.replaceChildren(...kids);
   const next = el.cloneNode(false);
   next.append(...kids.flat(9).filter(kid => kid != null && kid !== false));
   next.data = el.data;
