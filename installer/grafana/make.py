@@ -100,6 +100,8 @@ def annotation(name, colour, expr, title):
 ANNOTATIONS = [
     annotation("weights", "blue", f"changes(dpmp_pool_target_ratio{{{POOL}}}[{RATE}]) > 0",
                "The weight of pool {{pool}} changed"),
+    annotation("auto-balance on or off", "purple", f"changes(dpmp_oracle_active{{{ONE}}}[{RATE}]) > 0",
+               "Auto-balance was switched on or off"),
     annotation("switches by failover", "orange",
                f'increase(dpmp_pool_switches_total{{{ONE},reason="failover"}}[{RATE}]) > 0', "Miners went to another pool"),
     annotation("outages", "red", f"increase(dpmp_pool_downs_total{{{POOL}}}[{RATE}]) > 0", "Pool {{pool}} was lost"),
@@ -146,6 +148,17 @@ def overview():
     b.panel("timeseries", "Miners over time", "Connections, miners that have logged in, and those without work.", "short",
             [(f"sum(dpmp_downstream_connections{{{ONE}}})", "connected"),
              (f"sum(dpmp_miners_ready{{{ONE}}})", "at work"), (f"sum(dpmp_miners_idle{{{ONE}}})", "without work")])
+
+    b.row("Auto-balance")
+    b.panel("timeseries", "Network, short over long",
+            "Each chain's hash rate over 6 blocks, divided by that over 72: above 1, more than usual. 0: not known yet.", "none",
+            [(f"max by (chain) (dpmp_oracle_ratio{{{ONE}}})", "{{chain}}")])
+    b.panel("timeseries", "Weights of auto-balance",
+            "What it has moved to, or would have if it were on. 0: it has none yet.", "percent",
+            [(f"avg by (pool) (dpmp_oracle_weight{{{POOL}}})", "pool {{pool}}"),
+             (f"100 * max(dpmp_oracle_active{{{ONE}}})", "100: it is on")], defaults={"min": 0, "max": 100})
+    b.panel("timeseries", "Numbers of auto-balance", "1 for where it stands: ready, warming up, failing, without fresh numbers, or off.",
+            "none", [(f"max by (state) (dpmp_oracle_state{{{ONE}}})", "{{state}}")], defaults={"min": 0, "max": 1})
 
     b.row("Shares")
     b.panel("timeseries", "Shares by outcome", "What became of each share. credited: good for the miner's own difficulty.",

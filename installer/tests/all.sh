@@ -2,7 +2,7 @@
 # All that CI checks of what operators get: scripts, service, dashboards, rules. Tools that are missing are said and left out.
 # usage: tests/all.sh DPMP_BINARY
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")" && pwd)
 binary=$1
 if command -v shellcheck >/dev/null; then
     shellcheck -x "$here"/../*.sh "$here"/*.sh

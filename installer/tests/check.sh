@@ -4,7 +4,7 @@
 # usage: tests/check.sh DPMP_BINARY; as root it goes on as the user nobody.
 # shellcheck disable=SC2015,SC2016 # "A && B || fail" is meant so; quotes that do not expand are for other scripts
 set -eu
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")/.." && pwd)
 binary=$1
 if [ "$(id -u)" = 0 ]; then
     # What that user cannot read is copied to where it can.
@@ -187,6 +187,17 @@ fresh_and_twice() {
     called 'systemctl --user restart dpmp.service'
     cmp -s "$T/newer" "$HOME/dpmp/bin/dpmp" || fail 'the new program is not there'
     cmp -s "$binary" "$HOME/dpmp/bin/dpmp.before" || fail 'the old program is not kept'
+    run 0 "$HOME/dpmp/share/upgrade.sh" --binary "$HOME/dpmp/bin/dpmp.before"
+    cmp -s "$binary" "$HOME/dpmp/bin/dpmp" || fail 'the way back does not bring the old program'
+    cmp -s "$T/newer" "$HOME/dpmp/bin/dpmp.before" || fail 'the program that was gone away from is not kept'
+    called 'systemctl --user restart dpmp.service'
+    run 0 "$HOME/dpmp/share/upgrade.sh" --binary "$HOME/dpmp/bin/dpmp.before"
+    cmp -s "$T/newer" "$HOME/dpmp/bin/dpmp" || fail 'there is no way forth again'
+    : >"$HOME/dpmp/share/restart-pending"
+    run 0 "$here/upgrade.sh" --binary "$T/newer"
+    called 'systemctl --user restart dpmp.service'
+    run 0 "$here/upgrade.sh" --binary "$T/newer"
+    not_called ' restart '
     : >"$STUB/fail-start"
     run 0 "$here/upgrade.sh" --binary "$binary"
     has 'the one before runs again'
@@ -331,6 +342,63 @@ interrupted() {
     path=$stubs:$bare
     say_done "killed before and after each ${STRIDE:-1}. of $commands commands"
 }
+# An upgrade that is killed while dpmp runs: the next one must start the new program, and the way back must still be one.
+upgrade_interrupted() {
+    printf '#!/bin/sh\nexec %s "$@"\n' "$binary" >"$T/newer"
+    chmod +x "$T/newer"
+    path=$stubs:$bare
+    home 'an upgrade, to be killed'
+    run 0 "$here/install.sh" --binary "$binary"
+    fill
+    run 0 "$here/install.sh" --binary "$binary"
+    rm -rf "$T/saved"
+    cp -r "$HOME" "$T/saved"
+    for way in forth back; do
+        at=1
+        commands=1
+        while [ "$at" -le "$commands" ]; do
+            home "upgrade ($way) killed before command $at"
+            rm -rf "$HOME"
+            cp -r "$T/saved" "$HOME"
+            KILL_BEFORE=0 KILL_AFTER=0
+            to=$T/newer
+            aim=$T/newer
+            if [ $way = back ]; then
+                path=$stubs:$bare
+                run 0 "$here/upgrade.sh" --binary "$T/newer"
+                to=$HOME/dpmp/bin/dpmp.before
+                aim=$binary
+            fi
+            path=$T/shims:$stubs:$bare
+            rm -f "$STUB/count"
+            if [ "$commands" = 1 ]; then
+                cp -r "$HOME" "$T/once"
+                run 0 "$here/upgrade.sh" --binary "$to"
+                commands=$(cat "$STUB/count")
+                rm -rf "$HOME"
+                mv "$T/once" "$HOME"
+                rm -f "$STUB/count"
+            fi
+            : >"$STUB/calls"
+            KILL_BEFORE=$at
+            # shellcheck disable=SC2086
+            PATH=$path setsid -w $shell "$here/upgrade.sh" --binary "$to" >"$T/out" 2>&1 </dev/null || :
+            KILL_BEFORE=0
+            "$HOME/dpmp/bin/dpmp" --version >/dev/null || fail 'the program is broken'
+            cp "$STUB/calls" "$T/calls"
+            path=$stubs:$bare
+            # What was wanted may be in its place already; then what is kept is the other one.
+            cmp -s "$aim" "$HOME/dpmp/bin/dpmp" && to=$HOME/dpmp/bin/dpmp
+            run 0 "$here/upgrade.sh" --binary "$to"
+            cmp -s "$aim" "$HOME/dpmp/bin/dpmp" || fail 'the program that was wanted is not there'
+            cat "$T/calls" >>"$STUB/calls"
+            called 'restart dpmp.service'
+            [ ! -e "$HOME/dpmp/share/restart-pending" ] || fail 'it would start anew once more'
+            at=$((at + 1))
+        done
+    done
+    say_done "an upgrade and its way back, killed before each of $commands commands"
+}
 say_done() { printf 'good: %s\n' "$*"; }
 
 who_holds_a_port() {
@@ -367,3 +435,4 @@ for shell in dash 'busybox sh' 'bash --posix'; do
 done
 shell=dash
 interrupted
+upgrade_interrupted

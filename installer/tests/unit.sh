@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks the systemd unit as install.sh writes it, and says how exposed it is.
 set -eu
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(unset CDPATH && cd "$(dirname "$0")/.." && pwd)
 command -v systemd-analyze >/dev/null || {
     echo 'left out: there is no systemd-analyze'
     exit 0
