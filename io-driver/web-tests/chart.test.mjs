@@ -1,7 +1,7 @@
 // The geometry of charts.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { ticks, timeTicks, line, area, stack, runs } from '../web/chart.js';
+import { ticks, timeTicks, line, area, stack, runs, placed } from '../web/chart.js';
 
 test('grids have round steps and cover the most', () => {
   for (const max of [0.3, 1, 7, 84.6e12, 999, 1e-5]) {
@@ -10,6 +10,8 @@ test('grids have round steps and cover the most', () => {
   }
   assert.deepEqual(ticks(100), [0, 25, 50, 75, 100]);
   assert.deepEqual(ticks(0), [0, 1]);
+  // What is counted has no halves, which would be shown as the numbers beside them.
+  for (const max of [1, 2, 7, 10, 23, 999]) assert.ok(ticks(max, 4, true).every(Number.isInteger), `${max}`);
 });
 
 test('times are whole hours of the viewer', () => {
@@ -32,4 +34,11 @@ test('stacks add up, and only a gap in all is a gap', () => {
 
 test('runs of an outage', () => {
   assert.deepEqual(runs([0, 1, 1, 0, 1], value => value === 1), [[1, 3], [4, 5]]);
+});
+
+test('many marks are flags alone, but a block is always whole', () => {
+  const marks = Array.from({ length: 100 }, (_, at) => ({ at, kind: at === 50 ? 'block' : 'down' }));
+  const found = placed(marks, mark => mark.at * 3, 300);
+  assert.ok(found.length < 40 && found.filter(([, , whole]) => whole).length === 1);
+  assert.ok(placed(marks.slice(0, 3), mark => mark.at * 90, 300).every(([, , whole]) => whole));
 });

@@ -4,11 +4,11 @@
 import { h, fill } from './dom.js';
 import { NONE, time, moment } from './format.js';
 
-/** Round steps from 0 up to at least `max`: the values of the grid's lines. */
-export function ticks(max, wanted = 4) {
+/** Round steps from 0 up to at least `max`: the values of the grid's lines; `whole` ones for what is counted. */
+export function ticks(max, wanted = 4, whole = false) {
   if (!(max > 0)) return [0, 1];
-  const raw = max / wanted, size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].find(n => n * size >= raw * 0.999) * size;
+  const raw = whole ? Math.max(1, max / wanted) : max / wanted, size = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].find(n => n * size >= raw * 0.999 && !(whole && n * size % 1)) * size;
   return Array.from({ length: Math.ceil(max / step - 1e-9) + 1 }, (_, i) => i * step);
 }
 
@@ -85,6 +85,16 @@ export function chart(spec) {
     h('div.row', h('h2', { id }, spec.title), spec.controls), h('div.plot', { keep: true, data: spec }));
 }
 
+/** Marks as [mark, place, with a line]: where there are many, flags alone and none over another of its kind; a block always. */
+export function placed(marks, x, wide) {
+  const last = {}, many = marks.length > wide / 40;
+  return marks.map(mark => [mark, x(mark), !many || mark.kind === 'block']).filter(([{ kind }, at]) => {
+    const free = kind === 'block' || last[kind] === undefined || at - last[kind] >= 9;
+    if (free) last[kind] = at;
+    return free;
+  });
+}
+
 /** Draws what `chart` has put into the page; again when data or width have changed. */
 export function drawAll(root) {
   for (const plot of root.querySelectorAll('.plot')) {
@@ -101,7 +111,7 @@ function draw(plot, spec) {
   if (!seen) return fill(plot, h('p.empty', spec.empty || 'Collecting: the first values come after ' + (width < 60 ? width + ' s.' : Math.round(width / 60) + ' min.')));
   const stacked = spec.kind !== 'line', tops = stacked ? stack(rows.map(row => row.values)) : rows.map(row => row.values);
   const most = tops.reduce((max, row) => row.reduce((m, value) => Math.max(m, value || 0), max), 0);
-  const grid = ticks(spec.max || most), top = spec.max || grid[grid.length - 1];
+  const grid = ticks(spec.max || most, 4, spec.whole), top = spec.max || grid[grid.length - 1];
   const W = Math.max(260, plot.clientWidth), H = spec.height || 190, left = 66, right = 10, foot = 22, head = 8;
   const x = i => left + (i + .5) * (W - left - right) / n, y = value => H - foot - value / top * (H - foot - head);
   const end = start + n * width, at = t => left + (t - start) / (end - start) * (W - left - right);
@@ -111,6 +121,7 @@ function draw(plot, spec) {
     (spec.shade || []).map(([from, to]) => h('rect.shade', { x: r(x(from - .5)), y: head, width: r(x(to - .5) - x(from - .5)), height: H - foot - head })),
     grid.map(value => h('g', h('path.grid', { d: `M${left} ${r(y(value))}H${W - right}` }), h('text.tick.end', { x: left - 8, y: r(y(value) + 4) }, show(value)))),
     timeTicks(start, end, W / 110, -new Date(start * 1000).getTimezoneOffset() * 60).filter(t => at(t) > left + 14 && at(t) < W - 22).map(t => h('text.tick.mid', { x: r(at(t)), y: H - 5 }, time(t * 1000, days))));
+  const lines = [];
   rows.forEach((row, i) => {
     const tone = row.tone;
     if (spec.kind === 'bars') {
@@ -119,10 +130,13 @@ function draw(plot, spec) {
       return;
     }
     if (stacked) svg.append(h('path.area.' + tone, { d: area(tops[i], i ? tops[i - 1] : [], x, y), fill: tone === 'poolB' ? `url(#${hatch})` : null }));
-    svg.append(h('path.line.' + tone + (row.dash ? '.dash' : ''), { d: line(tops[i], x, y) }));
+    lines.unshift(h('path.line.' + tone + (row.dash ? '.dash' : ''), { d: line(tops[i], x, y) }));
   });
-  for (const mark of (spec.marks || []).filter(mark => mark.at / 1000 >= start && mark.at / 1000 <= end)) {
-    svg.append(h('g.mark.' + mark.kind, h('title', moment(mark.at) + ': ' + mark.text), h('path', { d: `M${r(at(mark.at / 1000))} ${head}V${H - foot}` }), h('path.flag', { d: `M${r(at(mark.at / 1000)) - 4} ${head - 6}h8l-4 6z` })));
+  // The first on top: an area is not seen in the colour of an empty one above it.
+  svg.append(...lines);
+  const marks = (spec.marks || []).filter(mark => mark.at / 1000 >= start && mark.at / 1000 <= end);
+  for (const [mark, X, whole] of placed(marks, mark => r(at(mark.at / 1000)), W)) {
+    svg.append(h('g.mark.' + mark.kind, h('title', moment(mark.at) + ': ' + mark.text), whole && h('path', { d: `M${X} ${head}V${H - foot}` }), h('path.flag', { d: `M${X - 4} ${head - 6}h8l-4 6z` })));
   }
   const needle = h('path.needle', { d: '' }), when = h('span.when', ''), cells = rows.map(() => h('b', ''));
   svg.append(needle);
@@ -131,7 +145,7 @@ function draw(plot, spec) {
     const i = cross && cross.start === start ? Math.min(n - 1, Math.floor(cross.part * n)) : null;
     needle.setAttribute('d', i == null ? '' : `M${r(x(i))} ${head}V${H - foot}`);
     rows.forEach((row, k) => { cells[k].textContent = i == null ? '' : row.values[i] == null ? NONE : show(row.values[i]); });
-    when.textContent = i == null ? '' : moment((start + i * width) * 1000);
+    when.textContent = i == null ? '' : [...marks.filter(mark => Math.floor((mark.at / 1000 - start) / width) === i).map(mark => mark.text), moment((start + i * width) * 1000)].join(' · ');
   };
   const move = event => { const box = svg.getBoundingClientRect(), part = ((event.clientX - box.left) * W / box.width - left) / (W - left - right); crossAt(start, part >= 0 && part < 1 ? part : null); };
   svg.addEventListener('pointermove', move);

@@ -51,7 +51,7 @@ function input(app, field, path) {
   const shown = value == null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value);
   const hint = standard == null || standard === '' || typeof standard === 'object' ? '' : String(standard);
   const help = h('small.soft', over ? 'Without effect: ' + over.by + ' sets it.' : isPlaceholder(shown) ? h('span.warn', '▲ Still the example’s value. ') : null, field.help, changed && h('span', ' Was: ' + (path.endsWith('password') ? 'hidden' : before == null ? 'not set' : JSON.stringify(before)) + '.'));
-  const typed = (parse, more = {}) => h('label', field.label, h('input', { type: 'text', value: shown, placeholder: hint, autocomplete: 'off', spellcheck: 'false', ...props, ...more, onchange: event => use(parse(event.target.value.trim())) }), help);
+  const typed = (parse, more = {}) => h('label', { class: path.endsWith('.wallet') ? 'wide' : null }, field.label, h('input', { type: 'text', value: shown, placeholder: hint, autocomplete: 'off', spellcheck: 'false', ...props, ...more, onchange: event => use(parse(event.target.value.trim())) }), help);
   const orNone = text => text === '' ? before === undefined ? undefined : standard === null ? null : '' : text;
   switch (field.kind) {
     case 'flag': return h('div', h('label.check', h('input', { type: 'checkbox', ...props, checked: value ?? standard, onchange: event => use(event.target.checked) }), field.label), help);
@@ -157,13 +157,14 @@ export function view(app) {
   return [
     config.refused && h('div.banner.bad', { role: 'alert' }, h('p', h('b', '✖ The file on the disk is not in force'), config.refused.why)),
     config.locked && h('div.banner.note', h('p', h('b', 'Wallets are locked'), 'Pools and wallets are changed in the file alone.')),
+    h('div.row', h('h2', 'Everything in ', h('code', 'config_v2.json')), h('div.flow',
+      h('button', { type: 'button', onclick: () => { if (raw == null) raw = text(); else { try { draft = JSON.parse(raw); raw = null; } catch (error) { app.toast('✖ ' + error.message); } } app.draw(); } }, raw == null ? 'Raw JSON' : 'Form'),
+      h('button', { type: 'button', onclick: () => save('config_v2.json', 'application/json', text()) }, 'Export'),
+      h('label.button', 'Import', h('input.skip', { type: 'file', accept: '.json,application/json', onchange: event => importFile(app, event) })))),
     raw == null && draft ? [pools(app), Object.keys(SECTIONS).slice(1).map(name => section(app, name))]
       : h('section.card', h('label', 'The whole config as JSON', h('textarea', { spellcheck: 'false', value: raw ?? config.text, oninput: event => { raw = event.target.value; app.draw(); } }, raw ?? config.text))),
     h('div.sticky.row', h('span', { role: 'status' }, dirty ? badge('warn', 'Not applied yet') : badge('good', 'As in the file')), h('div.flow',
       dirty && h('button', { type: 'button', onclick: () => load(app) }, 'Discard'),
-      h('button', { type: 'button', onclick: () => { if (raw == null) raw = text(); else { try { draft = JSON.parse(raw); raw = null; } catch (error) { app.toast('✖ ' + error.message); } } app.draw(); } }, raw == null ? 'Raw JSON' : 'Form'),
-      h('button', { type: 'button', onclick: () => save('config_v2.json', 'application/json', text()) }, 'Export'),
-      h('label.button', 'Import', h('input.skip', { type: 'file', accept: '.json,application/json', onchange: event => importFile(app, event) })),
       button('Review and apply', () => apply(app), { class: 'main', disabled: !dirty }))),
     config.problems.length ? h('section.card', h('h2', 'Hints'), list(config.problems)) : null,
     history(app)];

@@ -6,20 +6,21 @@ import { rate, si, percent, tiny, count, ms, span, ago, clock, moment, NONE } fr
 import { chart, runs } from './chart.js';
 import { now } from './app.js';
 import { table } from './stats.js';
+import { undo as undoConfig } from './config.js';
 
 export const title = 'Home';
-let range = '1h', drag = null, sending = 0;
+let range = '1h', drag = null, sending = 0, said = null;
 export const polls = () => [['series', 'series?range=' + range, 10000], ['workers', 'workers', 10000], ['events', 'events', 10000]];
 
 const dismissed = () => JSON.parse(localStorage.dismissed || '[]');
 
 function banners(app, { banners }) {
-  const gone = dismissed();
+  const gone = dismissed().filter(id => banners.some(banner => banner.id === id));
   return banners.filter(({ id }) => !gone.includes(id)).slice(0, 3).map(({ id, weight, title, text, dismiss, link, undo }) => h('div.banner.' + weight, { role: weight === 'bad' ? 'alert' : 'status' },
     h('p', h('b', ({ bad: '✖ ', warn: '▲ ' }[weight] || '') + title), text),
     link && location.hash !== link && h('a.button', { href: link }, link === '#config' ? 'Open config' : 'Open stats'),
-    undo && h('a.button', { href: '#config' }, 'See history'),
-    dismiss && h('button', { type: 'button', onclick: () => { localStorage.dismissed = JSON.stringify([...gone, id].slice(-50)); app.draw(); } }, 'Dismiss')));
+    undo && button('Undo', () => undoConfig(app, undo)),
+    dismiss && h('button', { type: 'button', onclick: () => { localStorage.dismissed = JSON.stringify([...gone, id]); app.draw(); } }, 'Dismiss')));
 }
 
 function setup(app, state) {
@@ -39,11 +40,11 @@ function kpis(state) {
   const round = slots.length === 2 ? a => [Math.round(a[0]), 100 - Math.round(a[0])] : a => a.map(Math.round);
   const parts = five && !five.collecting ? round(slots.map(slot => five.pools[slot].achieved)).join(' / ') + ' %' : null;
   const error = five && !five.collecting && slots.length === 2 && five.pools.A.error;
-  const all = shares.accepted + shares.rejected;
+  const all = shares.accepted + shares.rejected, { dropped } = shares;
   return h('div.kpis',
     kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), ' · 24 h ', rate(hashrate.h24)]),
     kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false ? ' · ' + (error < 0 ? '−' : '+') + Math.abs(error).toFixed(1) + ' points' : ''),
-    kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
+    kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', dropped ? h(shares.dropped * 50 > shares.submitted ? 'span.warn' : 'span', ' · dropped ' + count(shares.dropped) + ' (' + percent(shares.dropped / shares.submitted * 100) + ')') : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
     kpi('Best share', best && best.session ? si(best.session.difficulty) : NONE, best && best.session ? [best.session.worker, ' · ', best.session.pool, ' · ', ago(best.session.at, now()), best.session.network_percent != null ? ' · ' + tiny(best.session.network_percent) + ' of network' : ''] : 'no share yet'),
     kpi('Miners', miners.active + miners.low + ' of ' + miners.known, miners.silent ? h('span.warn', '▲ ' + miners.silent + ' silent ') : '', miners.low ? h('span.warn', '▲ ' + miners.low + ' low ') : '', miners.offline ? miners.offline + ' offline' : miners.known && !miners.silent && !miners.low ? 'all active' : miners.known ? '' : 'none yet'));
 }
@@ -56,7 +57,12 @@ async function send(app, path, body) {
   drag = null;
   app.ask('state');
   if (!answer) return app.draw();
-  app.toast('Weights ' + Object.values(answer.weights).map(w => +w.toFixed(1)).join(' / ') + ' % are in force.' + (answer.text ? ' ' + answer.text : ''), path === 'weights/undo' ? null : ['Undo', () => send(app, 'weights/undo')], 10000);
+  // The slider does not jump back until the next state comes.
+  app.data.state.split.weights = answer.weights;
+  app.draw();
+  // An older one's Undo would no longer go back to what it says.
+  if (said) said.remove();
+  said = app.toast('Weights ' + Object.values(answer.weights).map(w => +w.toFixed(1)).join(' / ') + ' % are in force.' + (answer.text ? ' ' + answer.text : ''), path === 'weights/undo' ? null : ['Undo', () => send(app, 'weights/undo')], 10000);
 }
 
 let later;
@@ -75,7 +81,7 @@ function allocation(app, state) {
     h('button', { type: 'button', 'aria-pressed': String(!auto.active), onclick: () => auto.active && app.act(() => post('mode', { auto_balance: false })).then(() => app.ask('state')) }, 'Slider'),
     h('button', { type: 'button', 'aria-pressed': String(!!auto.active), disabled: !auto.available || !can, title: auto.text, onclick: () => app.act(() => post('mode', { auto_balance: true })).then(() => app.ask('state')) }, 'Auto-balance')));
   const side = (pool, value, end) => h('label.' + pool.slot + (end ? '.end' : ''), h('b', whole(value) + ' %'), h('small', 'Pool ' + pool.slot + (pool.chain ? ' · ' + pool.chain : '')));
-  const exact = (slot, value) => h('label.flow', h('span.soft', slot), h('input', { type: 'number', min: 0, max: 100, step: .1, value: whole(value), disabled: !can, 'aria-label': 'Exact share of pool ' + slot + ' in percent', onchange: event => event.target.value !== '' && set(app, slot === 'A' ? +event.target.value : 100 - event.target.value, 0) }));
+  const exact = (slot, value) => h('label.flow', h('span.soft', slot), h('input', { type: 'number', min: 0, max: 100, step: .1, value: whole(value), disabled: !can, 'aria-label': 'Exact share of pool ' + slot + ' in percent', onchange: event => event.target.value !== '' && event.target.reportValidity() && set(app, slot === 'A' ? +event.target.value : 100 - event.target.value, 0) }));
   const slider = two && h('input', { type: 'range', min: 0, max: 100, step: 1, value: Math.round(a), disabled: !can, 'aria-label': 'Share of pool A in percent', 'aria-valuetext': `Pool A ${whole(a)} %, pool B ${whole(100 - a)} %`, oninput: event => set(app, +event.target.value), onchange: event => set(app, +event.target.value, 350) });
   if (slider) slider.style.setProperty('--at', a + '%');
   return h('section.card', head,
@@ -98,7 +104,7 @@ function achieved(split, pools) {
   const marks = pools.slice(0, -1).map(({ slot }) => at += split.weights[slot]);
   return h('div.share', { role: 'img', 'aria-label': known ? 'Achieved: ' + pools.map(({ slot }) => slot + ' ' + percent(five.pools[slot].achieved)).join(', ') : 'Achieved: not known yet' },
     known && pools.map(({ slot }) => h('i.pool' + slot, { style: { width: five.pools[slot].achieved + '%' } })),
-    marks.map(mark => h('em', { style: { left: mark + '%' } }, h('span', 'target'))));
+    marks.map(mark => h('em', { class: mark > 95 ? 'last' : mark < 5 ? 'first' : null, style: { left: mark + '%' } }, h('span', 'target'))));
 }
 
 function words(split, pools) {
@@ -112,8 +118,9 @@ function words(split, pools) {
 
 function autoPanel(auto) {
   if (!auto.available) return h('p.soft', h('small', auto.text));
-  const fact = (name, value) => h('div', h('dt', name), h('dd', value));
-  return h('dl.facts', fact('Source', auto.source === 'own' ? 'measured from the pools’ jobs' : 'the configured server'), fact('State', auto.text), (auto.chains || []).map(chain => [fact(chain.name + ', short and long', rate(chain.short) + ' · ' + rate(chain.long)), fact(chain.name + ' ratio', chain.ratio == null ? NONE : chain.ratio.toFixed(3)), chain.disagrees && fact(chain.name, h('span.warn', '▲ the two sources disagree')), chain.doubts.map(text => fact(chain.name, h('span.warn', '▲ ' + text)))]), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s == null ? NONE : 'in ' + span(auto.next_s)), auto.wanted != null && fact('It wants', auto.wanted + ' % for the first chain'), auto.gain && fact('Against a fixed split', (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Last change', auto.reason || NONE));
+  const fact = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', name), h('dd', value));
+  const facts = h('dl.facts', auto.active && fact('State', auto.text, true), fact('Source', auto.source === 'own' ? 'measured from the pools’ jobs' : 'the configured server'), (auto.chains || []).map(chain => [fact(chain.name + ', short · long', chain.short == null ? 'collecting' : rate(chain.short) + ' · ' + rate(chain.long)), fact(chain.name + ' ratio', chain.ratio == null ? NONE : chain.ratio.toFixed(3)), chain.disagrees && fact(chain.name, h('span.warn', '▲ the two sources disagree')), chain.doubts.map(text => fact(chain.name, h('span.warn', '▲ ' + text)))]), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s == null ? NONE : 'in ' + span(auto.next_s)), auto.wanted != null && fact('It wants', auto.wanted + ' % for the first chain'), auto.gain && fact('Against a fixed split', (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Last change', auto.reason || NONE, true));
+  return auto.active ? facts : h('details', h('summary', 'Auto-balance is off. ' + auto.text), facts);
 }
 
 const STATES = { unused: ['note', 'Not used'], connecting: ['note', 'Connecting'], ready: ['good', 'Ready'], up: ['good', 'Connected'], partly: ['warn', 'Unsteady'], down: ['bad', 'Down'], refused: ['bad', 'Refused'] };
@@ -155,24 +162,35 @@ function specs({ series, marks }, pools) {
   const of = key => series.pools.map(pool => pool[key].slice(from)), base = { start, width, marks };
   const row = (i, values, more) => ({ name: 'Pool ' + pools[i].slot, tone: 'pool' + pools[i].slot, values, dash: pools[i].slot === 'B', ...more });
   const out = runs(of('up')[0], (_, i) => series.pools.some(({ up, target }) => up[from + i] != null && up[from + i] < .5 && target[from + i] > 0) && series.pools.some(({ up }) => up[from + i] >= .5));
-  const work = of('hashrate'), split = work[0].map((value, i) => { const from = Math.max(0, i - (width < 60 ? 29 : 0)), mine = work.map(row => row.slice(from, i + 1).reduce((sum, v) => sum + (v || 0), 0)), sum = mine.reduce((x, y) => x + y, 0); return value == null || !sum ? null : mine[0] / sum * 100; });
-  const smooth = rows => width < 60 ? rows.map(values => values.map((value, i) => { const near = values.slice(Math.max(0, i - 29), i + 1).filter(v => v != null); return value == null ? null : near.reduce((x, y) => x + y, 0) / near.length; })) : rows;
+  // Over five minutes; at the left edge over two at least, or its first shares would be a spike.
+  const upTo = i => width < 60 ? Math.max(i + 1, 12) : i + 1;
+  const work = of('hashrate'), split = work[0].map((value, i) => { const from = Math.max(0, i - (width < 60 ? 29 : 0)), mine = work.map(row => row.slice(from, upTo(i)).reduce((sum, v) => sum + (v || 0), 0)), sum = mine.reduce((x, y) => x + y, 0); return value == null || !sum ? null : mine[0] / sum * 100; });
+  const smooth = rows => width < 60 ? rows.map(values => values.map((value, i) => { const near = values.slice(Math.max(0, i - 29), upTo(i)).filter(v => v != null); return value == null ? null : near.reduce((x, y) => x + y, 0) / near.length; })) : rows;
   const sum = key => of(key).reduce((all, values) => all.map((value, i) => value == null ? values[i] : value + (values[i] || 0)));
   const networks = of('network').map((values, i) => [values, i]).filter(([values]) => values.some(value => value != null));
   return [
     { ...base, title: 'Hash rate by pool', class: 'c8', rows: smooth(work).map((values, i) => row(i, values, { dash: false })), show: rate, shade: out, height: 240 },
     { ...base, title: 'Split: achieved against target', class: 'c4', kind: 'line', max: 100, show: value => Math.round(value) + ' %', height: 240, rows: [{ name: 'Achieved (A)', tone: 'poolA', values: split }, { name: 'Target (A)', tone: 'strong', dash: true, values: of('target')[0].map(value => value == null ? null : value * 100) }] },
-    { ...base, title: 'Shares', class: 'c6', kind: 'bars', show: count, rows: [{ name: 'Accepted', tone: 'good', values: sum('accepted') }, { name: 'Rejected', tone: 'bad', dash: true, values: sum('rejected') }] },
+    { ...base, title: 'Shares', class: 'c6', kind: 'bars', whole: true, show: count, rows: [{ name: 'Accepted', tone: 'good', values: sum('accepted') }, { name: 'Rejected', tone: 'bad', dash: true, values: sum('rejected') }] },
     { ...base, title: 'Pool response time', class: 'c6', kind: 'line', show: ms, rows: of('response').map((values, i) => row(i, values)) },
     ...networks.map(([values, i]) => {
       const long = of('network_long')[i], measured = long.some(value => value != null);
-      return { ...base, title: (pools[i].chain || 'Pool ' + pools[i].slot) + ' network hash rate', class: 'c6', kind: 'line', show: rate, rows: measured ? [row(i, values, { name: '6 blocks', dash: false }), row(i, long, { name: '72 blocks', tone: 'strong', dash: true })] : [row(i, values, { name: 'as its difficulty says' })] };
+      return { ...base, title: (pools[i].chain || 'Pool ' + pools[i].slot) + ' network hash rate', class: networks.length > 1 ? 'c6' : '', kind: 'line', show: rate, rows: measured ? [row(i, values, { name: '6 blocks', dash: false }), row(i, long, { name: '72 blocks', tone: 'strong', dash: true })] : [row(i, values, { name: 'as its difficulty says' })] };
     })];
 }
 
 const SIGN = { down: '✖', up: '●', block: '★', best: '★', weights: '⇄', config: '✎', miner: '▲', start: '▶' };
 
-export const eventList = app => app.data.events && h('section.card', h('h2', 'What happened'), app.data.events.events.length ? h('ul.events', { tabindex: 0, 'aria-label': 'Events, newest first' }, [...app.data.events.events].reverse().slice(0, 60).map(event => h('li', h('time', { title: moment(event.at) }, now() - event.at < 7e7 ? clock(event.at) : moment(event.at)), h('span', { class: event.weight }, (SIGN[event.kind] || '·') + ' '), h('span', event.text)))) : h('p.empty', 'Nothing yet.'));
+/** What happened again and again, told once: to each miner a pool says the same. */
+const told = events => events.reduce((all, event) => {
+  const last = all[all.length - 1];
+  if (last && last.text === event.text) { last.at = event.at; last.times++; } else all.push({ ...event, times: 1 });
+  return all;
+}, []).reverse().slice(0, 60);
+
+const eventRow = event => h('li', h('time', { title: moment(event.at) }, now() - event.at < 7e7 ? clock(event.at) : moment(event.at)), h('span', { class: event.weight }, (SIGN[event.kind] || '·') + ' '), h('span', event.text, event.times > 1 && h('span.soft', ' (' + event.times + ' times)')));
+
+export const eventList = app => app.data.events && h('section.card', h('h2', 'What happened'), app.data.events.events.length ? h('ul.events', { tabindex: 0, 'aria-label': 'Events, newest first' }, told(app.data.events.events).map(eventRow)) : h('p.empty', 'Nothing yet.'));
 
 export function view(app) {
   const { state, workers } = app.data;

@@ -14,8 +14,9 @@ const query = () => Object.entries(filter).filter(([, value]) => value).map(([ke
 export const polls = () => paused ? [] : [['logs', () => 'logs?limit=500&after=' + cursor + query(), 1000]];
 
 export async function enter(app) {
-  const answer = await get('recording').catch(() => null);
-  sizes = answer;
+  sizes = await get('recording').catch(() => null);
+  const head = await fetch('/api/v1/logs/download?full=1', { method: 'HEAD' }).catch(() => null);
+  if (sizes && head && head.ok) sizes.log = +head.headers.get('content-length');
   app.draw();
 }
 
@@ -37,7 +38,9 @@ function change(app, key, value) {
 function row({ n, line }) {
   let entry;
   try { entry = JSON.parse(line); } catch { return h('details', { 'data-n': n }, h('summary', line)); }
-  const { ts, event, level, ...rest } = entry;
+  // The connection is named by its worker.
+  const { ts, event, level, sid, ...rest } = entry;
+  if (!rest.worker && sid) rest.sid = sid;
   const words = Object.entries(rest).map(([key, value]) => key + '=' + (typeof value === 'string' ? value : JSON.stringify(value))).join('  ');
   return h('details.' + (level || 'info'), { 'data-n': n }, h('summary', h('time', { title: moment(Date.parse(ts)) }, clock(Date.parse(ts))), ' ', { warn: '▲ ', error: '✖ ' }[level] || '', h('b', event), '  ' + words), h('pre', JSON.stringify(entry, null, 2)));
 }
@@ -46,6 +49,7 @@ const field = (app, key, name, list) => h('label', name, list ? h('select', { on
 
 export function view(app) {
   take(app.data.logs);
+  const log = sizes && sizes.log ? ' (about ' + bytes(sizes.log) + ')' : '';
   const pools = app.data.state ? app.data.state.pools.map(({ slot }) => [slot, slot]) : [];
   return [h('section.card', h('div.row', h('h2', 'Log'), h('div.flow', h('span.soft', { role: 'status' }, paused ? 'Paused' : follow ? 'Following' : 'Scrolled: not following'),
     !follow && !paused && h('button', { type: 'button', onclick: () => { follow = true; app.draw(); } }, 'Follow'),
@@ -54,7 +58,7 @@ export function view(app) {
   missed > 0 && h('p.warn', '▲ ' + missed + ' lines went by faster than they could be shown.'),
   h('div.log', { id: 'log', keep: true, tabindex: 0, role: 'log', 'aria-label': 'Log lines', onscroll: event => { const el = event.target, end = el.scrollHeight - el.scrollTop - el.clientHeight < 40; if (end !== follow) { follow = end; app.draw(); } } })),
   h('section.card', h('h2', 'Downloads'), h('p.soft', 'For a bug report. Without names: wallets, passwords, workers and addresses are left out or replaced.'),
-    h('div.flow', h('a.button', { href: '/api/v1/logs/download' }, 'Log'), h('a.button', { href: '/api/v1/logs/download?full=1' }, 'Log with all names')),
+    h('div.flow', h('a.button', { href: '/api/v1/logs/download' }, 'Log' + log), h('a.button', { href: '/api/v1/logs/download?full=1' }, 'Log with all names' + log)),
     sizes && sizes.segments ? h('div.flow', h('a.button', { href: '/api/v1/recording/download?last=1' }, 'Last part of the recording (' + bytes(sizes.last_bytes) + ')'), h('a.button', { href: '/api/v1/recording/download' }, 'Whole recording (' + bytes(sizes.bytes) + ')'), h('a.button', { href: '/api/v1/recording/download?full=1' }, 'Whole recording with all names (' + bytes(sizes.bytes) + ')')) : h('p.soft', sizes && !sizes.enabled ? 'Nothing is recorded: recording.enabled is off.' : 'Nothing is recorded yet.'))];
 }
 

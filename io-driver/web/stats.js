@@ -13,6 +13,8 @@ let sort = ['m5', -1], filter = '', hidden = new Set(JSON.parse(localStorage.hid
 const STATE = { active: ['good', 'Active'], low: ['warn', 'Low'], silent: ['warn', 'Silent'], offline: ['note', 'Offline'] };
 const bad = w => w.accepted + w.rejected ? w.rejected / (w.accepted + w.rejected) * 100 : null;
 const late = w => w.late == null || !w.ended ? null : w.late / w.ended * 100;
+// Answered by the proxy itself, or never.
+const dropped = w => w.ended ? (w.ended - w.accepted - w.rejected) / w.ended * 100 : null;
 
 // key, header, value to sort and export, how it is shown, words for phones
 const COLUMNS = [
@@ -27,6 +29,7 @@ const COLUMNS = [
   ['pool', 'On pool', w => w.pool, w => w.pool ? letter(w.pool) : NONE],
   ['ok', 'Accepted', w => w.accepted, w => count(w.accepted)],
   ['rej', 'Rejected', bad, w => count(w.rejected) + (bad(w) == null ? '' : ' (' + percent(bad(w)) + ')')],
+  ['drop', 'Dropped', dropped, w => percent(dropped(w))],
   ['late', 'Late', late, w => percent(late(w))],
   ['best', 'Best', w => w.best && w.best.difficulty, w => w.best ? si(w.best.difficulty) : NONE],
   ['ever', 'Best ever', w => w.best_ever && w.best_ever.difficulty, w => w.best_ever ? si(w.best_ever.difficulty) : NONE],
@@ -51,7 +54,7 @@ export function table(app, rows, most) {
   const columns = COLUMNS.filter(([key]) => most ? SHORT.includes(key) : !hidden.has(key)), shown = order(rows).slice(0, most || 2000);
   const head = (key, text, left) => h('th', { scope: 'col', class: left ? 'left' : null, 'aria-sort': sort[0] === key ? sort[1] > 0 ? 'ascending' : 'descending' : null }, key === 'spark' ? text : h('button', { type: 'button', onclick: () => { sort = [key, sort[0] === key ? -sort[1] : key === 'name' || key === 'state' ? 1 : -1]; app.draw(); } }, text, h('span', { 'aria-hidden': 'true' }, sort[0] === key ? sort[1] > 0 ? ' ▲' : ' ▼' : '')));
   const sum = key => rows.reduce((all, w) => all + (w.hashrate[key] || 0), 0);
-  return [h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': 'Miners' }, h('table.cards', h('thead', h('tr', head('name', 'Miner', true), columns.map(([key, text]) => head(key, text)))),
+  return [h('div.scroll' + (shown.length > 20 ? '' : '.whole'), { tabindex: 0, role: 'region', 'aria-label': 'Miners' }, h('table.cards', h('thead', h('tr', head('name', 'Miner', true), columns.map(([key, text]) => head(key, text)))),
     h('tbody', shown.map(w => h('tr.link', h('td.name', h('button', { type: 'button', title: w.name, onclick: () => detail(w.name) }, w.name), w.agent && hidden.has('agent') && h('small.soft', w.agent)), columns.map(([, text, , show]) => h('td', { 'data-label': text }, show(w)))))))),
     !most && h('p.soft', shown.length + ' of ' + rows.length + ' miners · together ' + rate(sum('m5'))), most && rows.length > most && h('p.soft', 'and ' + (rows.length - most) + ' more')];
 }
@@ -63,18 +66,21 @@ async function detail(name) {
     h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Known since', moment(w.since)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
     h('h3', 'By pool'), h('table', h('thead', h('tr', ['Pool', 'Good', 'Refused or lost', 'Work'].map(text => h('th', { scope: 'col' }, text)))), h('tbody', (w.by_pool || []).map(row => h('tr', h('td', letter(row.pool)), h('td', count(row.good)), h('td', count(row.bad)), h('td', si(row.work)))))),
     h('h3', 'What became of its shares'), h('dl.facts', Object.entries(w.by_outcome || {}).filter(([, n]) => n).map(([key, n]) => fact(key.replace(/_/g, ' '), count(n)))),
-    w.log && w.log.length ? [h('h3', 'Lately'), h('ul.events', w.log.map(line => h('li', h('time', moment(line.at)), h('span', line.text))))] : null), true);
+    w.log && w.log.length ? [h('h3', 'Lately'), h('ul.events', { tabindex: 0, 'aria-label': 'Lately' }, w.log.map(line => h('li', h('time', moment(line.at)), h('span', line.text))))] : null), true);
 }
 
+const UNIT = { m5: ', H/s', h1: ', H/s', h24: ', H/s', part: ', %', rej: ', %', drop: ', %', late: ', %' };
+const cell = (w, [key, , of]) => key === 'state' ? w.state : (key === 'last' || key === 'since') && of(w) ? new Date(of(w)).toISOString() : of(w);
+
 function export_(rows) {
-  const head = ['Miner', 'Address', ...COLUMNS.filter(([, , of]) => of).map(([key, text]) => key === 'state' ? 'State' : text)];
-  save('dpmp-miners.csv', 'text/csv', csv(head) + order(rows).map(w => csv([w.name, w.peer, ...COLUMNS.filter(([, , of]) => of).map(([key, , of]) => key === 'state' ? w.state : of(w))])).join(''));
+  const columns = COLUMNS.filter(([, , of]) => of);
+  save('dpmp-miners.csv', 'text/csv', csv(['Miner', ...columns.map(([key, text]) => text + (UNIT[key] || ''))]) + order(rows).map(w => csv([w.name, ...columns.map(column => cell(w, column))])).join(''));
 }
 
 const choose = app => h('details', h('summary', 'Columns'), h('div.flow', COLUMNS.map(([key, text]) => h('label.check', h('input', { type: 'checkbox', checked: !hidden.has(key), onchange: event => { event.target.checked ? hidden.delete(key) : hidden.add(key); localStorage.hidden = JSON.stringify([...hidden]); app.draw(); } }), text))));
 
-const pools = list => h('section.card', h('h2', 'Pools'), h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': 'Pools' }, h('table.cards', h('thead', h('tr', ['Pool', 'Chain', '5 min', '1 h', '24 h', 'p50', 'p95', 'Accepted', 'Rejected', 'Reason', 'Jobs', 'Work', 'Reconnects', 'Lost'].map(text => h('th', { scope: 'col' }, text)))),
-  h('tbody', list.map(p => h('tr', h('td.name', letter(p.slot), ' ' + p.name), [['Chain', p.chain || NONE], ['5 min', rate(p.hashrate.m5)], ['1 h', rate(p.hashrate.h1)], ['24 h', rate(p.hashrate.h24)], ['p50', ms(p.response_ms.p50)], ['p95', ms(p.response_ms.p95)], ['Accepted', count(p.accepted)], ['Rejected', count(p.rejected)], ['Reason', p.top_reject || NONE], ['Jobs', count(p.jobs)], ['Work', si(p.work)], ['Reconnects', count(p.reconnects)], ['Lost', count(p.lost)]].map(([text, shown]) => h('td', { 'data-label': text }, shown))))))));
+const pools = list => h('section.card', h('h2', 'Pools'), h('div.scroll.whole', { tabindex: 0, role: 'region', 'aria-label': 'Pools' }, h('table.cards', h('thead', h('tr', ['Pool', 'Chain', 'Up', '5 min', '1 h', '24 h', 'p50', 'p95', 'Accepted', 'Rejected', 'Reason', 'Jobs', 'Work', 'Reconnects', 'Lost'].map(text => h('th', { scope: 'col' }, text)))),
+  h('tbody', list.map(p => h('tr', h('td.name', letter(p.slot), ' ' + p.name), [['Chain', p.chain || NONE], ['Up', percent(p.up_percent)], ['5 min', rate(p.hashrate.m5)], ['1 h', rate(p.hashrate.h1)], ['24 h', rate(p.hashrate.h24)], ['p50', ms(p.response_ms.p50)], ['p95', ms(p.response_ms.p95)], ['Accepted', count(p.accepted)], ['Rejected', count(p.rejected)], ['Reason', p.top_reject || NONE], ['Jobs', count(p.jobs)], ['Work', si(p.work)], ['Reconnects', count(p.reconnects)], ['Lost', count(p.lost)]].map(([text, shown]) => h('td', { 'data-label': text }, shown))))))));
 
 function records(data) {
   if (!data) return null;
