@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Span;
+
 /// Why the engine closes a connection, or found it closed. [`CloseReason::text`] is for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CloseReason {
@@ -36,7 +38,10 @@ pub enum CloseReason {
     /// The pool refused the worker.
     Refused,
     /// The pool asked to reconnect to its configured address.
-    Reconnect,
+    Reconnect {
+        /// How long it asked us to wait first.
+        wait: Span,
+    },
     /// Nobody needs this connection any more.
     NotNeeded,
     /// A probe that has learnt what it came for.
@@ -65,7 +70,7 @@ impl CloseReason {
             CloseReason::PoolHandshakeTimeout => "did not answer subscribe or authorize in time",
             CloseReason::BadSubscribe => "its answer to mining.subscribe cannot be used",
             CloseReason::Refused => "refused the worker",
-            CloseReason::Reconnect => "asked to reconnect",
+            CloseReason::Reconnect { .. } => "asked to reconnect",
             CloseReason::NotNeeded => "no longer needed",
             CloseReason::ProbeDone => "probe done",
             CloseReason::ConfigChanged => "the config changed",

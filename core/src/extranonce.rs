@@ -19,6 +19,20 @@ pub enum Profile {
     NerdMiner,
 }
 
+impl Profile {
+    /// The firmware can work with an extranonce2 of so many bytes, as a pool has it.
+    pub(crate) const fn bears(self, bytes: u8) -> bool {
+        match self {
+            Profile::Asic => matches!(bytes, 1..=8),
+            Profile::Avalon => matches!(bytes, 3..=8),
+            Profile::Flexible => bytes >= 1,
+            Profile::OldBitaxe => matches!(bytes, 4 | 8),
+            Profile::LeafMiner => bytes == 4,
+            Profile::NerdMiner => matches!(bytes, 2 | 4 | 8),
+        }
+    }
+}
+
 /// What is known of a firmware by its agent string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firmware {
@@ -183,6 +197,7 @@ mod tests {
             for profile in [Asic, Avalon, Flexible, OldBitaxe, LeafMiner, NerdMiner] {
                 let Some(s) = sizes(profile, smallest) else { continue };
                 assert!(s.total() <= smallest, "{profile:?} {smallest}: no room");
+                assert!(profile.bears(s.extranonce2), "{profile:?} {smallest}");
                 match profile {
                     NerdMiner => assert!(matches!(s.extranonce2, 2 | 4 | 8) && s.extranonce1 > 0),
                     LeafMiner => assert_eq!(s.extranonce2, 4),

@@ -86,6 +86,8 @@ pub(crate) struct Miner {
     pub(crate) rolling: Option<Rolling>,
     /// Version bits that it rolled although it was not told so.
     pub(crate) rolled_outside: u32,
+    /// Version bits that it was seen to roll.
+    pub(crate) seen_bits: u32,
     /// It insists on version rolling: only this pool.
     pub(crate) held_to: Option<PoolId>,
     /// Pools that this miner cannot work for.
@@ -150,6 +152,7 @@ impl Miner {
             layout: Layout::None,
             rolling: None,
             rolled_outside: 0,
+            seen_bits: 0,
             held_to: None,
             held_off: BTreeMap::new(),
             extranonce_subscribed: false,

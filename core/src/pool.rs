@@ -26,6 +26,10 @@ const FLAP_WINDOW: Span = Span::mins(10);
 const FIRST_PROOF: Span = Span::secs(10);
 /// A pool never has to stand longer than this.
 const LONGEST_PROOF: Span = Span::secs(120);
+/// One that sends jobs and answers no submit has to stand this long, if there is another; doubles each time.
+const FIRST_DEAF_PROOF: Span = Span::secs(60);
+/// The longest of these.
+const LONGEST_DEAF_PROOF: Span = Span::mins(30);
 
 /// Whom an upstream serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +263,8 @@ pub(crate) struct Link {
     /// Outages in a row within the flap window, and when the last one was.
     flaps: u32,
     last_out: Time,
+    /// How often it was given up for answering no submit, since it last answered one.
+    deaf: u32,
     /// The pool has lost its weight; until this time it keeps the work that it has, if no other is ready for it yet.
     pub(crate) retired_until: Option<Time>,
     /// Before this time the pool gets work only if there is no other.
@@ -304,11 +310,31 @@ impl Link {
         self.failures = 0;
         self.worked = true;
         self.up = true;
-        self.trusted_from = match self.flaps {
-            0 | 1 => now,
-            n => now + FIRST_PROOF.times(1 << (n - 2).min(8)).min(LONGEST_PROOF),
+        let flapped = match self.flaps {
+            0 | 1 => Span::ZERO,
+            n => FIRST_PROOF.times(1 << (n - 2).min(8)).min(LONGEST_PROOF),
         };
+        let deaf = match self.deaf {
+            0 => Span::ZERO,
+            n => FIRST_DEAF_PROOF.times(1 << (n - 1).min(8)).min(LONGEST_DEAF_PROOF),
+        };
+        self.trusted_from = now + flapped.max(deaf);
         self.trusted_from
+    }
+
+    /// It sends jobs, and answers no submit.
+    pub(crate) fn was_deaf(&mut self) {
+        self.deaf = self.deaf.saturating_add(1);
+    }
+
+    /// It has answered a submit.
+    pub(crate) fn hears(&mut self) {
+        self.deaf = 0;
+    }
+
+    /// The pool asked to be connected to anew. It is done at once, unless it has gone out before in the last while.
+    pub(crate) fn may_return_at_once(&self) -> bool {
+        self.worked && self.flaps <= 1 && self.failures == 0
     }
 }
 
@@ -391,6 +417,19 @@ mod tests {
         };
         assert_eq!([proof(0), proof(60), proof(120), proof(180)], [0, 10, 20, 40]);
         assert_eq!(proof(10_000), 0, "after a quiet time it is trusted at once");
+    }
+
+    #[test]
+    fn a_deaf_pool_is_trusted_after_longer_and_longer_times() {
+        let mut link = Link::default();
+        let mut proof = || {
+            link.was_deaf();
+            link.came_back(Time::ZERO).since(Time::ZERO).as_secs()
+        };
+        assert_eq!([proof(), proof(), proof()], [60, 120, 240]);
+        assert_eq!((0..9).map(|_| proof()).last(), Some(1_800));
+        link.hears();
+        assert_eq!(link.came_back(Time::ZERO), Time::ZERO);
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Rng {
         mix(self.0)
     }
 
+    /// Any time shorter than `span`.
+    pub(crate) fn within(&mut self, span: Span) -> Span {
+        Span(self.next() % span.0.max(1))
+    }
+
     /// `span` give or take a tenth, so that those who failed together do not come back together.
     pub(crate) fn jitter(&mut self, span: Span) -> Span {
         let fifth = span.0 / 5;

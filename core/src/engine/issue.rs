@@ -3,10 +3,10 @@
 
 use alloc::vec::Vec;
 
+use super::layout::layout_fits;
 use super::state::Engine;
 use crate::action::ActionBuf;
 use crate::difficulty::Difficulty;
-use crate::extranonce::{ASSUMED_EXTRANONCE2, SMALLEST_EMBEDDED, Sizes, sizes};
 use crate::ids::{Conn, JobId, MinerId, PoolId, UpstreamId};
 use crate::job::{IssuedJob, PoolJob, PoolJobKey};
 use crate::miner::{Layout, Miner, Working, said};
@@ -254,43 +254,6 @@ impl Engine {
         });
         self.timers.ensure(TimerKind::MinerKeepAlive(id), now + KEEP_ALIVE);
     }
-
-    /// Gives a miner that understands `mining.set_extranonce` a layout that fits all pools as they are now. False: it has
-    /// to subscribe again.
-    pub(super) fn shrink_layout(&mut self, id: MinerId, out: &mut ActionBuf) -> bool {
-        let smallest = self.smallest_extranonce2();
-        let Some(miner) = self.miners.get_mut(&id).filter(|m| m.extranonce_subscribed) else { return false };
-        let Layout::Embedded { sizes: old, .. } = &miner.layout else { return false };
-        let Some(sizes) = sizes(miner.firmware.profile, smallest).filter(|new| new.total() < old.total()) else {
-            return false;
-        };
-        let extranonce1 = embedded_extranonce1(id, sizes);
-        out.send(Conn::Miner(id), |o| encode::set_extranonce(o, &extranonce1, sizes.extranonce2));
-        miner.layout = Layout::Embedded { extranonce1, sizes };
-        true
-    }
-
-    /// The smallest extranonce2 of the pools, in bytes, as far as known. Pools without weight count as well, as they may
-    /// get some while the miner is connected; but not one so small that it would take the embedding from all miners.
-    pub(super) fn smallest_extranonce2(&self) -> u8 {
-        let size = |pool: PoolId| {
-            self.facts.get(pool.index()).and_then(|f| f.extranonce2_bytes).unwrap_or(ASSUMED_EXTRANONCE2)
-        };
-        self.config
-            .pool_ids()
-            .filter(|pool| self.config.in_use(*pool) || size(*pool) >= SMALLEST_EMBEDDED)
-            .map(size)
-            .min()
-            .unwrap_or(ASSUMED_EXTRANONCE2)
-    }
-}
-
-/// The miner's embedded extranonce has room in the job's.
-fn layout_fits(miner: &Miner, job: &PoolJob) -> bool {
-    match &miner.layout {
-        Layout::Embedded { sizes, .. } => sizes.total() <= job.extranonce2_bytes,
-        Layout::Own { .. } | Layout::None => true,
-    }
 }
 
 /// The job's line is no longer than the miner's firmware bears. The pad is at most the pool's extranonce2.
@@ -307,10 +270,4 @@ fn line_fits(miner: &Miner, job: &PoolJob) -> bool {
         clean: false,
     };
     line.len() + 2 * usize::from(job.extranonce2_bytes) <= miner.firmware.longest_line as usize
-}
-
-/// The extranonce1 of an embedded layout: any bytes, constant for the session.
-pub(super) fn embedded_extranonce1(id: MinerId, sizes: Sizes) -> Vec<u8> {
-    let bytes = id.0.to_be_bytes();
-    bytes[8 - usize::from(sizes.extranonce1).min(8)..].to_vec()
 }

@@ -18,6 +18,10 @@ pub(super) const ANSWER: Span = Span::secs(30);
 const GIVE_UP: Span = Span::secs(30);
 /// A pool that has lost its weight keeps its work for this long at most.
 const RETIRE: Span = Span::secs(10);
+/// A pool that had failed has work again: those without work try it within this time, so that not all come at once.
+const HURRY_IDLE: Span = Span::millis(500);
+/// And the others within this.
+const HURRY: Span = Span::secs(3);
 /// Pools that nobody is connected to are probed again after this time.
 const PROBE_AGAIN: Span = Span::mins(30);
 /// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
@@ -175,8 +179,12 @@ impl Engine {
                 }
                 link.state = LinkState::Waiting;
                 link.held = None;
+                let at_once = link.may_return_at_once();
                 let wait = link.failed();
-                self.rng.jitter(wait)
+                match reason {
+                    CloseReason::Reconnect { wait } if at_once => wait,
+                    _ => self.rng.jitter(wait),
+                }
             }
             None => return,
         };
@@ -281,8 +289,9 @@ impl Engine {
         let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
         self.timers.cancel(TimerKind::UpstreamHandshake(id));
         self.timers.ensure(TimerKind::UpstreamSilence(id), now + self.silence(pool));
-        if let Some(facts) = self.facts.get_mut(pool.index()) {
-            facts.suspect = false;
+        let news = self.facts.get_mut(pool.index()).is_some_and(|facts| core::mem::take(&mut facts.suspect));
+        if news {
+            self.hurry_others(group, pool, now);
         }
         let Some(link) = self.link(group, pool) else { return };
         let trusted = link.came_back(now);
@@ -291,6 +300,35 @@ impl Engine {
         }
         self.say_usable(group, pool, out);
         self.place_group(group, SwitchReason::Return, now, out);
+    }
+
+    /// A pool that had failed has work again: those who wait to try it need not wait any more. Who has no work comes first.
+    fn hurry_others(&mut self, group: GroupId, pool: PoolId, now: Time) {
+        let waits = |g: &super::state::Group| g.links.get(pool.index()).is_some_and(|l| l.state == LinkState::Waiting);
+        let waiting: alloc::vec::Vec<GroupId> =
+            self.groups.iter().filter(|(id, g)| **id != group && waits(g)).map(|(id, _)| *id).collect();
+        for other in waiting {
+            let idle = self.first_miner(other).is_some_and(|m| m.working.is_none());
+            let within = if idle { HURRY_IDLE } else { HURRY };
+            let at = now + self.rng.within(within);
+            let kind = TimerKind::LinkRetry(other, pool);
+            if self.timers.at(kind).is_some_and(|planned| planned > at) {
+                self.timers.set(kind, at);
+            }
+        }
+    }
+
+    /// A submit that was sent at `sent` has no answer, and its connection has heard nothing since. If no other connection
+    /// to the pool has either, it is the pool that is silent, and none of them is worked for.
+    pub(super) fn hold_silent(&mut self, pool: PoolId, sent: Time, now: Time, out: &mut ActionBuf) {
+        let of_pool = |u: &&Upstream| u.pool == pool && u.has_work();
+        if self.upstreams.values().filter(of_pool).any(|u| u.last_received > sent) {
+            return;
+        }
+        let silent: alloc::vec::Vec<UpstreamId> = self.upstreams.values().filter(of_pool).map(|u| u.id).collect();
+        for id in silent {
+            self.hold(id, HeldOff::NoAnswer, now, out);
+        }
     }
 
     fn say_usable(&self, group: GroupId, pool: PoolId, out: &mut ActionBuf) {

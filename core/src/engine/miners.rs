@@ -3,12 +3,13 @@
 use core::mem::take;
 use core::net::SocketAddr;
 
-use super::issue::{CLOGGED, embedded_extranonce1};
+use super::issue::CLOGGED;
+use super::layout::{Fit, embedded_extranonce1};
 use super::state::{Engine, Group};
 use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::difficulty::Difficulty;
-use crate::extranonce::{BIP_320, Firmware, sizes};
+use crate::extranonce::{BIP_320, Firmware};
 use crate::ids::{Conn, GroupId, MinerId, PoolId, UpstreamId};
 use crate::miner::{Layout, Miner, Rolling, Stage, said};
 use crate::notice::{MinerWarning, Notice, SwitchReason};
@@ -360,7 +361,6 @@ impl Engine {
     }
 
     fn subscribe(&mut self, id: MinerId, request: RequestId, agent: &str, now: Time, out: &mut ActionBuf) {
-        let smallest = self.smallest_extranonce2();
         let pools = self.config.pools.len();
         let Some(miner) = self.miners.get_mut(&id) else { return };
         if let Layout::Embedded { extranonce1, sizes } = &miner.layout {
@@ -381,25 +381,29 @@ impl Engine {
         self.last_group += 1;
         let group = GroupId(self.last_group);
         miner.group = Some(group);
+        let firmware = miner.firmware;
         self.groups.insert(group, Group::new(id, pools));
-        match sizes(miner.firmware.profile, smallest).filter(|_| !mistrusted || miner.firmware.known) {
-            Some(sizes) => {
+        match self.fit(firmware.profile) {
+            Fit::Embedded(sizes) if firmware.known || !mistrusted => {
                 let extranonce1 = embedded_extranonce1(id, sizes);
                 out.send(Conn::Miner(id), |o| {
                     encode::reply_subscribe(o, &request, id.0, &extranonce1, sizes.extranonce2);
                 });
-                miner.layout = Layout::Embedded { extranonce1, sizes };
+                if let Some(miner) = self.miners.get_mut(&id) {
+                    miner.layout = Layout::Embedded { extranonce1, sizes };
+                }
                 self.subscribed(id, now, out);
             }
-            None => self.fall_back(id, request, now, out),
+            _ => self.fall_back(id, request, now, out),
         }
     }
 
-    /// No embedding is possible: the miner gets the own extranonce of the pool that the schedule wants first, and its
-    /// reply waits for that pool.
+    /// The miner gets the own extranonce of the pool that the schedule wants first, or of the first that seems up and whose
+    /// size its firmware bears, and its reply waits for that pool.
     fn fall_back(&mut self, id: MinerId, request: RequestId, now: Time, out: &mut ActionBuf) {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let (group, address, agent) = (miner.group, miner.peer.ip(), miner.agent.clone());
+        let profile = miner.firmware.profile;
         miner.stage = Stage::AwaitingPool { subscribe: request, held: alloc::vec::Vec::new() };
         let returning = self.visitors.get_mut(&address).and_then(|v| {
             let at = v.returning.iter().position(|(a, _)| *a == agent)?;
@@ -407,8 +411,8 @@ impl Engine {
         });
         let cycle = returning.unwrap_or_else(|| Cycle::start(&self.plans.slow, 0, PoolId(0), now));
         let mut pool = cycle.wants();
-        if !self.pool_seems_up(pool)
-            && let Some(other) = self.config.pool_ids().find(|p| self.config.in_use(*p) && self.pool_seems_up(*p))
+        if !self.own_seems_up(profile, pool)
+            && let Some(other) = self.config.pool_ids().find(|p| self.own_seems_up(profile, *p))
         {
             pool = other;
         }

@@ -14,6 +14,7 @@
 //! | `oracle` | what the automatic balance is told, and when it decides |
 //! | `fleet` | how work is divided among the miners: who is held, who is placed whole, who swings |
 //! | `issue` | the form of a job for one miner |
+//! | `layout` | which extranonce a miner is told |
 //! | `own_difficulty` | what a small miner is told, and what is remembered of workers |
 //! | `pseudonyms` | nothing: where names and payout scripts lie, for redacted recordings |
 //! | `state` | the data itself |
@@ -22,6 +23,7 @@ mod chain_facts;
 mod commands;
 mod fleet;
 mod issue;
+mod layout;
 mod links;
 mod miners;
 mod oracle;

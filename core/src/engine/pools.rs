@@ -32,6 +32,8 @@ const MOST_QUEUED: u32 = 512 * 1024;
 const CONFIGURE_PATIENCE: Span = Span::millis(500);
 /// How long a probe waits for it: what it learns holds for all miners to come.
 const PROBE_PATIENCE: Span = Span::secs(5);
+/// A pool may ask us to wait this long before we connect anew.
+const LONGEST_WAIT: Span = Span::secs(60);
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
@@ -200,7 +202,10 @@ impl Engine {
                 let agent = agent.unwrap_or_else(|| AGENT.into());
                 out.send(conn, |o| encode::reply_text(o, &request, &agent));
             }
-            PoolMessage::Reconnect { host, port } => self.pool_reconnect(id, &host, port, now, out),
+            PoolMessage::Reconnect { host, port, wait } => {
+                let wait = Span::secs(wait.into()).min(LONGEST_WAIT);
+                self.pool_reconnect(id, (&host, port), wait, now, out);
+            }
             PoolMessage::Unknown { id: request, method } => {
                 if request != crate::stratum::wire::RequestId::Null {
                     out.send(conn, |o| encode::reply_unknown_method(o, &request, &method));
@@ -219,7 +224,14 @@ impl Engine {
     }
 
     /// Reconnects only to the configured address: a pool cannot lead us elsewhere.
-    fn pool_reconnect(&mut self, id: UpstreamId, host: &str, port: Option<u16>, now: Time, out: &mut ActionBuf) {
+    fn pool_reconnect(
+        &mut self,
+        id: UpstreamId,
+        (host, port): (&str, Option<u16>),
+        wait: Span,
+        now: Time,
+        out: &mut ActionBuf,
+    ) {
         let Some(pool) = self.upstreams.get(&id).map(|u| u.pool) else { return };
         let Some(config) = self.config.pool(pool) else { return };
         let host = clean(host);
@@ -228,7 +240,7 @@ impl Engine {
         let obeyed = same_host && port_asked == config.address.port;
         out.notice(Notice::PoolReconnectAsked { pool, host: host.as_str().into(), port: port_asked, obeyed });
         if obeyed {
-            self.fail_upstream(id, CloseReason::Reconnect, now, out);
+            self.fail_upstream(id, CloseReason::Reconnect { wait }, now, out);
         }
     }
 
@@ -255,6 +267,10 @@ impl Engine {
             Request::Submit(submitted) => {
                 if let Some(upstream) = self.upstreams.get_mut(&id) {
                     upstream.unanswered = 0;
+                    let (pool, group) = (upstream.pool, upstream.group());
+                    if let Some(link) = group.and_then(|group| self.link(group, pool)) {
+                        link.hears();
+                    }
                 }
                 self.submit_answered(id, submitted, answer, now, out);
                 self.release(id, now, out);

@@ -96,6 +96,9 @@ impl Engine {
             Err(dropped) => return self.drop_share(id, &request, &dropped, 0.0, now, out),
         };
         let pool = Some(whole.pool);
+        if let Some(miner) = self.miners.get_mut(&id) {
+            miner.seen_bits |= whole.bits.unwrap_or(0);
+        }
         // What was sent to its connection is not sent again, a block neither: the pool has it already.
         if !self.job_mut(id, whole.key).is_some_and(|job| job.remember(whole.share)) {
             return self.drop_share(id, &request, &Dropped(DropReason::Duplicate, pool), 0.0, now, out);
@@ -174,7 +177,7 @@ impl Engine {
             Some(upstream) => match bits.filter(|bits| bits & !upstream.allowed_bits() != 0) {
                 None => None,
                 // Bits that the miner was told for this job, of a mask that has shrunk since, are no misbehaviour.
-                Some(bits) if bits & !issued.mask == 0 => Some(DropReason::Stale),
+                Some(bits) if bits & !(issued.mask & !miner.rolled_outside) == 0 => Some(DropReason::Stale),
                 Some(_) => Some(DropReason::VersionBits),
             },
         };

@@ -155,7 +155,7 @@ impl Engine {
     /// Submits may have waited for too long.
     pub(super) fn check_answers(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {
         let mut unanswered = 0;
-        let mut silent = false;
+        let mut silent = None;
         loop {
             let Some(upstream) = self.upstreams.get_mut(&id) else { return };
             let Some((request, submitted)) = upstream.oldest_submit() else { break };
@@ -164,8 +164,10 @@ impl Engine {
                 self.timers.set(TimerKind::UpstreamAnswer(id), due);
                 break;
             }
-            silent |= upstream.last_received <= sent;
             let pool = upstream.pool;
+            if upstream.last_received <= sent {
+                silent = Some((pool, sent));
+            }
             upstream.unanswered += 1;
             unanswered = upstream.unanswered;
             if let Some(Request::Submit(submitted)) = upstream.answered(request) {
@@ -173,9 +175,22 @@ impl Engine {
             }
         }
         if unanswered >= MOST_UNANSWERED {
+            if silent.is_none() {
+                self.note_deaf(id);
+            }
             self.fail_upstream(id, CloseReason::Silent, now, out);
-        } else if silent {
+        } else if let Some((pool, sent)) = silent {
             self.hold(id, HeldOff::NoAnswer, now, out);
+            self.hold_silent(pool, sent, now, out);
+        }
+    }
+
+    /// The pool goes on sending jobs, and answers no submit: its word that it is back is not enough.
+    fn note_deaf(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
+        if let Some(link) = self.link(group, pool) {
+            link.was_deaf();
         }
     }
 }

@@ -68,14 +68,24 @@ impl Engine {
     }
 
     /// The pool that a miner works for if the schedule wants `wants`: that one if it can be, else the best of the others;
-    /// among equals the one with the largest weight.
+    /// among equals the one with the largest weight. Among pools that refuse some of what it rolls, the one that refuses
+    /// the least, whatever the schedule wants.
     fn choose(&self, miner: &Miner, wants: PoolId) -> Option<(PoolId, UpstreamId)> {
         let weight = |pool: PoolId| self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0);
         self.config
             .pool_ids()
             .filter_map(|pool| self.rank(miner, pool).map(|(rank, upstream)| (rank, pool, upstream)))
-            .min_by_key(|(rank, pool, _)| (*rank, *pool != wants, u32::MAX - weight(*pool), *pool))
+            .min_by_key(|(rank, pool, upstream)| {
+                let refused = if *rank == Rank::Unfit { self.refused_bits(miner, *upstream) } else { (0, 0) };
+                (*rank, refused, *pool != wants, u32::MAX - weight(*pool), *pool)
+            })
             .map(|(_, pool, upstream)| (pool, upstream))
+    }
+
+    /// How many of the version bits that this miner was seen to roll, and how many of all that it may roll, the pool refuses.
+    fn refused_bits(&self, miner: &Miner, upstream: UpstreamId) -> (u32, u32) {
+        let refuses = self.upstreams.get(&upstream).map_or(u32::MAX, |u| !u.allowed_bits());
+        ((miner.seen_bits & refuses).count_ones(), (miner.rolls() & refuses).count_ones())
     }
 
     /// A miner that can only change over by subscribing again should do so: the schedule wants another pool, or its own
@@ -86,12 +96,13 @@ impl Engine {
             return false;
         }
         let trying = miner.group.is_some_and(|g| self.upstream_of(g, own).is_some());
+        let profile = miner.firmware.profile;
         if has_work {
-            wants != own && self.pool_seems_up(wants)
+            wants != own && self.own_seems_up(profile, wants)
         } else if trying {
             false
         } else {
-            self.config.pool_ids().any(|pool| pool != own && self.pool_seems_up(pool))
+            self.config.pool_ids().any(|pool| pool != own && self.own_seems_up(profile, pool))
         }
     }
 
@@ -257,8 +268,8 @@ impl Engine {
             self.issue(id, true, JobReason::Changed, now, out);
             return;
         }
+        let negotiable = self.miners.get(&id).is_some_and(|miner| self.negotiable(miner, pool, &why));
         let Some(miner) = self.miners.get_mut(&id) else { return };
-        let negotiable = negotiable(miner, &why);
         if miner.held_off.insert(pool, why.clone()).is_none() {
             out.notice(Notice::PoolHeldOff { who: miner.who(), pool, why });
             self.kept_off(id, pool, now, out);
@@ -270,12 +281,22 @@ impl Engine {
         self.place(id, SwitchReason::Failover, now, out);
     }
 
+    /// What keeps the miner off a pool may be gone once it has subscribed again.
+    fn negotiable(&self, miner: &Miner, pool: PoolId, why: &HeldOff) -> bool {
+        match why {
+            HeldOff::ExtranonceTooSmall => self.would_fit(miner.firmware.profile, pool),
+            // A firmware that rolls as it likes would do so again.
+            HeldOff::VersionMask => miner.rolled_outside == 0,
+            _ => false,
+        }
+    }
+
     /// No pool can be worked for as things were agreed with this miner, and one that has work would fit if it subscribed again.
     fn could_work_anew(&self, id: MinerId) -> bool {
         let Some(miner) = self.miners.get(&id) else { return false };
         miner.held_off.iter().any(|(pool, why)| {
             let upstream = miner.group.and_then(|group| self.upstream_of(group, *pool));
-            self.config.in_use(*pool) && negotiable(miner, why) && upstream.is_some_and(|u| u.has_work())
+            self.config.in_use(*pool) && self.negotiable(miner, *pool, why) && upstream.is_some_and(|u| u.has_work())
         })
     }
 
@@ -315,15 +336,5 @@ impl Engine {
             out.push(Action::Close(Conn::Miner(id)));
             self.remove_miner(id, reason, now, out);
         }
-    }
-}
-
-/// What keeps the miner off a pool may be gone once it has subscribed again.
-fn negotiable(miner: &Miner, why: &HeldOff) -> bool {
-    match why {
-        HeldOff::ExtranonceTooSmall => true,
-        // A firmware that rolls as it likes would do so again.
-        HeldOff::VersionMask => miner.rolled_outside == 0,
-        _ => false,
     }
 }

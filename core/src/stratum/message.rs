@@ -168,6 +168,8 @@ pub(crate) enum PoolMessage<'a> {
     Reconnect {
         host: Cow<'a, str>,
         port: Option<u16>,
+        /// Seconds before the connection is to be made anew.
+        wait: u32,
     },
     Unknown {
         id: RequestId,
@@ -245,6 +247,7 @@ pub(crate) fn pool_message<'a>(line: &'a [u8]) -> Result<PoolMessage<'a>, String
         "client.reconnect" => PoolMessage::Reconnect {
             host: params.text(0).unwrap_or_default(),
             port: params.text(1).and_then(|p| p.parse().ok()),
+            wait: params.text(2).and_then(|p| p.parse().ok()).unwrap_or(0),
         },
         _ => PoolMessage::Unknown { id: RequestId::of(line.id), method },
     })
