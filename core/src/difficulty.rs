@@ -281,7 +281,8 @@ impl Target {
             n[limb + 1] = high;
             0
         };
-        if overflow == 0 { Target(n) } else { Target::MAX }
+        // More than 256 bits are no target to Bitcoin either: nothing meets it.
+        if overflow == 0 { Target(n) } else { Target([0; 4]) }
     }
 
     /// Reads 64 hex digits, most significant first, as `mining.suggest_target` sends them.
@@ -443,7 +444,7 @@ mod tests {
         assert_eq!(Target::from_compact(0x0300_0001), Target([1, 0, 0, 0]));
         assert_eq!(Target::from_compact(0x0100_0001), Target([0; 4]));
         assert_eq!(Target::from_compact(0x0180_0001), Target([0; 4]));
-        assert_eq!(Target::from_compact(0xff7f_ffff), Target::MAX);
+        assert_eq!(Target::from_compact(0xff7f_ffff), Target([0; 4]), "an overflow is no target");
         assert_eq!(Target::from_compact(0x1b00_0001).0[3], 1);
     }
 

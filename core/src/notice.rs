@@ -122,8 +122,8 @@ pub enum Notice {
     PoolClosed { upstream: UpstreamId, pool: PoolId, who: Option<Who>, reason: CloseReason },
     /// For a while the pool gets no work of this miner, though its connection stands.
     PoolHeldOff { who: Who, pool: PoolId, why: HeldOff },
-    /// The pool can be worked for (again).
-    PoolUsable { who: Who, pool: PoolId },
+    /// The pool can be worked for; `reconnected`: on a new connection, after an earlier one that could be.
+    PoolUsable { who: Who, pool: PoolId, reconnected: bool, other_alive: bool },
     /// It set a difficulty.
     PoolDifficulty { who: Option<Who>, pool: PoolId, difficulty: Difficulty },
     /// It sent a job.

@@ -69,8 +69,6 @@ pub(crate) struct Upstream {
     pub(crate) difficulty: Difficulty,
     /// It has told a difficulty of its own.
     pub(crate) difficulty_told: bool,
-    /// Shares that it accepted: what is sent to it is understood.
-    pub(crate) accepted: u64,
     /// The newest job.
     pub(crate) job: Option<PoolJobKey>,
     /// Jobs received.
@@ -137,7 +135,6 @@ impl Upstream {
             mask: 0,
             difficulty: Difficulty::ONE,
             difficulty_told: false,
-            accepted: 0,
             job: None,
             seq: 0,
             height: None,

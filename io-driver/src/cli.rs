@@ -12,7 +12,8 @@ use dpmp_core::config::Address;
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Without a config: `dpmp demo` shows it at work.\nEnvironment: DPMP_CONFIG, DPMP_LOG_LEVEL, \
-                  DPMP_LOG_ALLOW, DPMP_LOG_DENY, DASHBOARD_PASSWORD."
+                  DPMP_LOG_ALLOW, DPMP_LOG_DENY, DASHBOARD_PASSWORD; and of DPMP v2: DPMP_CONFIG_PATH, NICEGUI_HOST, \
+                  NICEGUI_PORT."
 )]
 pub struct Cli {
     /// What to do; without a command: run the proxy.
@@ -62,7 +63,7 @@ pub enum Task {
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
         /// Virtual hours.
-        #[arg(long, value_name = "H", default_value_t = 1.0)]
+        #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
         hours: f64,
         /// Miners, of random firmware.
         #[arg(long, value_name = "M", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -140,6 +141,15 @@ pub enum TraceTask {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// Longest virtual time, in hours: a year.
+const MOST_HOURS: f64 = 8_760.0;
+
+/// Virtual hours.
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse().ok().filter(|hours| *hours > 0.0 && *hours <= MOST_HOURS);
+    hours.ok_or_else(|| format!("more than 0 and at most {MOST_HOURS} is needed"))
 }
 
 /// `HOST:PORT`, with brackets around an IPv6 address.

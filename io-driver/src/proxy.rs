@@ -160,8 +160,7 @@ impl Proxy {
         let metrics = Metrics::new(config.pools.len())?;
         // The one place where chance comes from.
         let seed = RandomState::new().hash_one(0u8);
-        // How lines are written is no affair of the engine's: see `event_loop/changes.rs`.
-        let start = Start::new(Config { logging: Logging::default(), ..config.clone() }, memory, seed);
+        let start = Start::new(for_engine(config.clone()), memory, seed);
         let engine = start.engine();
         let recording = origin.recording.and_then(|folder| start_recording(folder, start, &metrics));
         let readiness = Arc::new(Readiness::default());
@@ -298,6 +297,9 @@ fn open_metrics(ports: &mut Ports, config: &Config, http: &ServerHandle) {
     }
 }
 
+/// Who has as many miners as this knows what a descriptor is.
+const ENOUGH_FOR_MOST: u32 = 1_000;
+
 /// The weights' memory; what was moved before the last stop goes into the config.
 fn live_weights(config: &mut Config, options: &DashboardOptions) -> Arc<LiveWeights> {
     let path = options.folder.join(live_weights::NAME);
@@ -335,11 +337,23 @@ fn open_dashboard(parts: dashboard::Parts, config: &Config, http: &ServerHandle)
     Ok(dashboard)
 }
 
+/// The config as the engine is told it: how lines are written is no affair of its own and in no recording, and no more
+/// miners are let in than the system grants descriptors for.
+pub(crate) fn for_engine(mut config: Config) -> Config {
+    config.logging = Logging::default();
+    config.limits.max_miners = fd_limit::let_in(fd_limit::raise(), config.limits.max_miners, config.pools.len());
+    config
+}
+
 pub(crate) fn check_descriptors(config: &Config) {
     let limit = fd_limit::raise();
     let shortage = limit.and_then(|limit| fd_limit::shortage(limit, config.limits.max_miners, config.pools.len()));
     if let (Some(words), Some(limit)) = (shortage, limit) {
-        line(Level::Warn, "file_limit_low").value("limit", limit).text("text", words).send();
+        let enough = fd_limit::enough_for(limit, config.pools.len()) >= ENOUGH_FOR_MOST;
+        line(if enough { Level::Info } else { Level::Warn }, "file_limit_low")
+            .value("limit", limit)
+            .text("text", words)
+            .send();
     }
 }
 

@@ -55,8 +55,14 @@ pub(crate) fn say(line: &str) {
 
 /// `dpmp reset-password`: a new first password for the dashboard beside this config.
 pub fn reset_password(config: Option<PathBuf>) -> ExitCode {
-    let reset = settings::find(config).and_then(|path| dashboard::reset_password(&settings::beside(&path, "")));
-    match reset {
+    let path = match settings::find(config) {
+        Ok(path) => path,
+        Err(words) => {
+            eprintln!("dpmp: {words}");
+            return ExitCode::from(BAD_USAGE);
+        }
+    };
+    match dashboard::reset_password(&settings::beside(&path, "")) {
         Ok(path) => {
             say(&format!("the dashboard's new password stands in {}; API tokens are revoked", path.display()));
             if settings::dashboard_password().is_some() {

@@ -15,7 +15,9 @@ pub const DEFAULT_NAME: &str = "config_v2.json";
 
 /// Which config file to use.
 pub fn find(named: Option<PathBuf>) -> Result<PathBuf, String> {
-    let from_environment = env::var_os("DPMP_CONFIG").filter(|name: &OsString| !name.is_empty());
+    // The second is that of v2's dashboard.
+    let set = |name| env::var_os(name).filter(|path: &OsString| !path.is_empty());
+    let from_environment = set("DPMP_CONFIG").or_else(|| set("DPMP_CONFIG_PATH"));
     if let Some(path) = named.or(from_environment.map(PathBuf::from)) {
         return Ok(path);
     }
@@ -37,16 +39,19 @@ pub struct ConfigFile {
     pub path: PathBuf,
     ports: Ports,
     environment: [String; 3],
+    gui: [String; 2],
 }
 
+/// Variables of v2's dashboard that win over `dashboard.host` and `dashboard.port`.
+const GUI_VARIABLES: [&str; 2] = ["NICEGUI_HOST", "NICEGUI_PORT"];
 /// Variables that win over `logging.level`, `allow` and `deny`.
 const VARIABLES: [&str; 3] = ["DPMP_LOG_LEVEL", "DPMP_LOG_ALLOW", "DPMP_LOG_DENY"];
 
 impl ConfigFile {
     /// The file at this path, with these flags and the environment as it is now.
     pub fn new(path: PathBuf, ports: &Ports) -> ConfigFile {
-        let environment = VARIABLES.map(|name| env::var(name).unwrap_or_default());
-        ConfigFile { path, ports: ports.clone(), environment }
+        let read = |name| env::var(name).unwrap_or_default();
+        ConfigFile { path, ports: ports.clone(), environment: VARIABLES.map(read), gui: GUI_VARIABLES.map(read) }
     }
 
     /// The file's text.
@@ -59,8 +64,28 @@ impl ConfigFile {
         let [level, allow, deny] = &self.environment;
         let overrides = Overrides { log_level: Some(level), log_allow: Some(allow), log_deny: Some(deny) };
         let mut parsed = parse_with(text, &overrides)?;
+        self.apply_gui(&mut parsed);
         apply(&self.ports, &mut parsed.config);
         Ok(parsed)
+    }
+
+    fn apply_gui(&self, parsed: &mut Parsed) {
+        let [host, port] = self.gui.each_ref().map(|text| text.trim());
+        if !host.is_empty() {
+            parsed.config.dashboard.address.host = host.to_owned();
+        }
+        match port.parse::<u16>() {
+            _ if port.is_empty() => {}
+            Ok(port @ 1..) => parsed.config.dashboard.address.port = port,
+            _ => parsed.warnings.push(Problem {
+                severity: Severity::Warning,
+                path: GUI_VARIABLES[1].to_owned(),
+                value: port.to_owned(),
+                what: "is no port; the variable is passed over".to_owned(),
+                mend: "a number from 1 to 65535".to_owned(),
+                event: "config_value_ignored",
+            }),
+        }
     }
 
     /// A key that an edit of the file cannot change, and what sets it.
@@ -74,7 +99,9 @@ impl ConfigFile {
         let keys = ["logging.level", "logging.allow", "logging.deny"];
         let set = self.environment.iter().map(|text| !text.trim().is_empty());
         let variables = set.zip(keys.into_iter().zip(VARIABLES)).filter(|(set, _)| *set).map(|(_, pair)| pair);
-        flags.chain(variables).collect()
+        let gui = ["dashboard.host", "dashboard.port"].into_iter().zip(GUI_VARIABLES);
+        let gui = self.gui.iter().zip(gui).filter(|(text, _)| !text.trim().is_empty()).map(|(_, pair)| pair);
+        flags.chain(variables).chain(gui).collect()
     }
 
     /// A file that lies beside the config.

@@ -196,22 +196,56 @@ fn http_has_bounds() {
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
 }
 
+/// A program with so few descriptors, and its ports for miners and metrics.
+fn with_descriptors(limit: u32, name: &str, pools: [std::net::SocketAddr; 2]) -> (Proxy, u16, u16) {
+    let folder = folder(name);
+    let (port, metrics) = (free_port(), free_port());
+    let config = write_config(&folder, port, metrics, pools, "");
+    let mut command = std::process::Command::new("sh");
+    let words = format!("ulimit -n {limit}; exec \"$0\" --config \"$1\"");
+    command.args(["-c", &words]).arg(dpmp().get_program()).arg(config);
+    (Proxy::run(command, folder, port, metrics), port, metrics)
+}
+
+#[test]
+fn no_more_miners_are_let_in_than_have_descriptors_for_their_pools() {
+    let (a, b) = pools();
+    // Enough for four miners with two pools each, and for all else.
+    let (proxy, port, _) = with_descriptors(128 + 4 * 3, "few-descriptors", [a.address, b.address]);
+    let said = proxy.event("file_limit_low");
+    assert!(said["text"].as_str().unwrap().contains("4 miners are let in"), "{said}");
+    let mut miner = Miner::connect(port);
+    let (size, job) = miner.login("x.first");
+    let crowd: Vec<TcpStream> =
+        (0..60).map(|_| wait_for("the port", || TcpStream::connect(("127.0.0.1", port)).ok())).collect();
+    wait_for("refusals", || (proxy.log().matches("limits.max_miners reached").count() >= 50).then_some(()));
+    assert_eq!(miner.submit(10, "x.first", &job, size)["result"], true);
+    assert!(!proxy.log().contains("accept_paused"), "{}", proxy.log());
+    drop(crowd);
+}
+
 #[test]
 fn out_of_descriptors_it_waits_and_recovers() {
     let (a, b) = pools();
-    let folder = folder("descriptors");
-    let (port, metrics) = (free_port(), free_port());
-    let config = write_config(&folder, port, metrics, [a.address, b.address], "");
-    let dpmp = dpmp();
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 40; exec \"$0\" --config \"$1\""]).arg(dpmp.get_program()).arg(config);
-    let proxy = Proxy::run(command, folder, port, metrics);
-    proxy.event("file_limit_low");
-    let crowd: Vec<TcpStream> =
-        (0..60).map(|_| wait_for("the port", || TcpStream::connect(("127.0.0.1", port)).ok())).collect();
+    let (proxy, port, metrics) = with_descriptors(40, "descriptors", [a.address, b.address]);
+    Miner::connect(port).login("x.before");
+    // Readers of the metrics take what there is: from each address as many as are let in.
+    let from = |address: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], metrics)).into()).unwrap();
+        socket
+    };
+    let readers: Vec<_> = (0..40).map(|n| from([127, 0, 1, n / 10])).collect();
+    // The readers are let in by another thread, so a miner or two may be quicker than they.
+    let mut waiting = Vec::new();
+    wait_for("a shortage", || {
+        waiting.extend(TcpStream::connect(("127.0.0.1", port)));
+        proxy.log().contains("accept_paused").then_some(())
+    });
     let paused = proxy.event("accept_paused");
     assert!(paused["err"].as_str().unwrap().contains("files"), "{paused}");
-    drop(crowd);
+    drop((readers, waiting));
     Miner::connect(port).login("x.rig");
     assert_eq!(proxy.log().matches("\"event\":\"accept_paused\"").count(), 1, "said once");
     assert_eq!(get(metrics, "/healthz").0, "HTTP/1.1 200 OK");

@@ -27,7 +27,7 @@ fn two_processes_say_the_same() {
 fn options_that_make_no_sense_are_said() {
     for hours in ["0", "-1", "9000", "NaN"] {
         let output = dpmp().args(["simulate", &format!("--hours={hours}")]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{hours}");
+        assert_eq!(output.status.code(), Some(2), "{hours}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("--hours"), "{output:?}");
     }
 }

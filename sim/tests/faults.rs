@@ -123,15 +123,14 @@ fn a_pool_that_never_answers_is_at_fault() {
 }
 
 #[test]
-fn what_cannot_be_shown_to_be_right_counts_against_us() {
-    // A pool that has accepted nothing and calls a good share invalid: it may be ours.
+fn a_pool_that_refuses_good_shares_from_the_first_on_is_at_fault() {
+    // A wrong wallet, a ban: the share meets all that the pool itself has told.
     for code in [20, 22, 23] {
         let mut rig = mining();
-        assert_eq!(refused(&mut rig, Search::default(), code), Fault::Proxy, "{code}");
+        assert_eq!(refused(&mut rig, Search::default(), code), Fault::Pool, "{code}");
         proven(&mut rig);
         assert_eq!(refused(&mut rig, Search { extranonce2: 9, ..Search::default() }, code), Fault::Pool, "{code}");
     }
-    // A pool that does not know the worker, and one that drops its jobs, say nothing of the form of a share.
     for code in [21, 24, 25] {
         assert_eq!(refused(&mut mining(), Search::default(), code), Fault::Pool, "{code}");
     }

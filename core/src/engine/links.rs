@@ -294,11 +294,12 @@ impl Engine {
             self.hurry_others(group, pool, now);
         }
         let Some(link) = self.link(group, pool) else { return };
+        let again = link.worked;
         let trusted = link.came_back(now);
         if trusted > now {
             self.timers.set(TimerKind::LinkProven(group, pool), trusted);
         }
-        self.say_usable(group, pool, out);
+        self.say_usable(group, pool, again, out);
         self.place_group(group, SwitchReason::Return, now, out);
     }
 
@@ -331,9 +332,10 @@ impl Engine {
         }
     }
 
-    fn say_usable(&self, group: GroupId, pool: PoolId, out: &mut ActionBuf) {
+    fn say_usable(&self, group: GroupId, pool: PoolId, reconnected: bool, out: &mut ActionBuf) {
         if let Some(miner) = self.first_miner(group) {
-            out.notice(Notice::PoolUsable { who: miner.who(), pool });
+            let other_alive = self.other_alive(miner, pool);
+            out.notice(Notice::PoolUsable { who: miner.who(), pool, reconnected, other_alive });
         }
     }
 
@@ -406,7 +408,7 @@ impl Engine {
         if trusted > now {
             self.timers.set(TimerKind::LinkProven(group, pool), trusted);
         }
-        self.say_usable(group, pool, out);
+        self.say_usable(group, pool, false, out);
         self.place_group(group, SwitchReason::Return, now, out);
     }
 }

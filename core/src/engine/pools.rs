@@ -34,6 +34,8 @@ const CONFIGURE_PATIENCE: Span = Span::millis(500);
 const PROBE_PATIENCE: Span = Span::secs(5);
 /// A pool may ask us to wait this long before we connect anew.
 const LONGEST_WAIT: Span = Span::secs(60);
+/// Wallets and passwords that are shorter, in bytes, are taken for no secret.
+const SHORTEST_SECRET: usize = 4;
 /// What we call ourselves where no miner stands behind a connection.
 const AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
@@ -194,7 +196,8 @@ impl Engine {
                 self.mask_changed(id, now, out);
             }
             PoolMessage::ShowMessage(text) => {
-                out.notice(Notice::PoolMessage { pool, text: clean(&text).into() });
+                let text = self.hush(id, clean(&text)).into();
+                out.notice(Notice::PoolMessage { pool, text });
             }
             PoolMessage::Ping(request) => out.send(conn, |o| encode::reply_pong(o, &request)),
             PoolMessage::GetVersion(request) => {
@@ -214,10 +217,25 @@ impl Engine {
         }
     }
 
+    /// A pool's words without the wallet and the password that it was told, which belong into no log (I9). Passwords like
+    /// `x` are no secret, and are in many words.
+    pub(super) fn hush(&self, id: UpstreamId, words: String) -> String {
+        let Some(upstream) = self.upstreams.get(&id) else { return words };
+        let Some(config) = self.config.pool(upstream.pool) else { return words };
+        let miner = upstream.group().and_then(|g| self.first_miner(g));
+        let passwords = [config.password.as_deref(), miner.map(|m| &*m.password)];
+        let secrets = core::iter::once((config.wallet.as_str(), "(wallet)"))
+            .chain(passwords.into_iter().flatten().map(|password| (password, "(password)")));
+        secrets.filter(|(secret, _)| secret.len() >= SHORTEST_SECRET).fold(words, |words, (secret, instead)| {
+            if words.contains(secret) { words.replace(secret, instead) } else { words }
+        })
+    }
+
     fn pool_bad_line(&mut self, id: UpstreamId, what: String, now: Time, out: &mut ActionBuf) {
+        let what = self.hush(id, clean(&what)).into();
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         upstream.bad_lines += 1;
-        out.notice(Notice::PoolBadLine { pool: upstream.pool, what: clean(&what).into() });
+        out.notice(Notice::PoolBadLine { pool: upstream.pool, what });
         if upstream.bad_lines > MOST_BAD_LINES {
             self.fail_upstream(id, CloseReason::NotStratum, now, out);
         }
@@ -288,7 +306,8 @@ impl Engine {
         let subscription = match subscription {
             Ok(subscription) => subscription,
             Err(what) => {
-                out.notice(Notice::PoolBadLine { pool, what: format!("mining.subscribe: {what}").into() });
+                let what = self.hush(id, format!("mining.subscribe: {what}")).into();
+                out.notice(Notice::PoolBadLine { pool, what });
                 return self.fail_upstream(id, CloseReason::BadSubscribe, now, out);
             }
         };
@@ -347,7 +366,7 @@ impl Engine {
                 self.check_usable(id, now, out);
             }
             Answer::Refused { text, .. } => {
-                let error: alloc::sync::Arc<str> = text.into();
+                let error: alloc::sync::Arc<str> = self.hush(id, text).into();
                 out.notice(Notice::AuthResult { who: who.clone(), pool, ok: false, error: error.clone() });
                 if let Some(who) = who {
                     out.notice(Notice::PoolHeldOff { who, pool, why: HeldOff::Refused(error) });

@@ -27,11 +27,10 @@ impl Engine {
         now: Time,
         out: &mut ActionBuf,
     ) {
-        let Some(from) = self.upstreams.get_mut(&upstream) else { return };
+        let Some(from) = self.upstreams.get(&upstream) else { return };
         let pool = from.pool;
         let (verdict, fault) = match answer {
             Answer::Ok(_) => {
-                from.accepted = from.accepted.saturating_add(1);
                 let group = from.group().and_then(|g| self.groups.get_mut(&g));
                 if let Some(job) = group.and_then(|g| g.jobs.pool_job_mut(submitted.job)) {
                     job.accepted = true;
@@ -40,7 +39,7 @@ impl Engine {
             }
             Answer::Refused { code, text } => {
                 let fault = self.refused_by_whose_fault(upstream, &submitted, code);
-                (Verdict::Rejected { code, text: text.into() }, Some(fault))
+                (Verdict::Rejected { code, text: self.hush(upstream, text).into() }, Some(fault))
             }
         };
         // What was only tried because it is a block, against a rule that the pool has, tells nothing of the pool.
@@ -80,10 +79,8 @@ impl Engine {
             {
                 Fault::Pool
             }
-            Refusal::LowDifficulty | Refusal::Duplicate | Refusal::Other => {
-                // What was accepted before shows that the pool understands what is sent on this connection.
-                if upstream.accepted > 0 || submitted.hash.is_none() { Fault::Pool } else { Fault::Proxy }
-            }
+            // It was checked against what the pool itself has told: header, target, extranonce, mask, and that it is new.
+            Refusal::LowDifficulty | Refusal::Duplicate | Refusal::Other => Fault::Pool,
         }
     }
 

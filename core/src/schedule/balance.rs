@@ -74,8 +74,8 @@ pub(crate) fn needs(weights: &[u32], held: &[i128], free: i128, owed: &[i128]) -
 }
 
 /// Gives each miner its role: with two pools at most one swings, with n at most n−1. Those that are placed stay, unless a
-/// pool has too many of them by more than `tolerated` and by more than half a standard error of their rates:
-/// only then is it worth a switch.
+/// pool has too many of them by more than `tolerated` and, if somebody swings, by more than half a standard error of their
+/// rates: only then is it worth a switch.
 ///
 /// One miner whose rate is known worse than those of all others together is the one that swings: what is not known of it
 /// then falls to all pools by their weights.
@@ -94,8 +94,10 @@ pub(crate) fn assign<Id: Copy + Ord>(parts: &mut [Part<Id>], needs: &[i128], tol
             _ => open.push(i),
         }
     }
+    // Who swings makes up for what is not known of the others; without one, nothing would.
+    let unknown = !open.is_empty();
     for pool in 0..left.len() {
-        release(parts, &mut left, &mut open, pool, tolerated);
+        release(parts, &mut left, &mut open, pool, (tolerated, unknown));
     }
     place(parts, &mut left, &mut open, reserved);
     swing(parts, &left, &mut open);
@@ -118,11 +120,12 @@ fn release<Id: Copy + Ord>(
     left: &mut [i128],
     open: &mut Vec<usize>,
     pool: usize,
-    tolerated: i128,
+    (tolerated, unknown): (i128, bool),
 ) {
     let here = |role: &Role| matches!(role, Role::Whole(p) if p.index() == pool);
     let variance: i128 = parts.iter().filter(|p| here(&p.role)).map(|p| p.variance).sum();
-    if left[pool] >= -tolerated.max(variance.max(0).isqrt() / 2) {
+    let unsure = if unknown { variance.max(0).isqrt() / 2 } else { 0 };
+    if left[pool] >= -tolerated.max(unsure) {
         return;
     }
     while left[pool] < 0 {

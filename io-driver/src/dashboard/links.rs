@@ -211,7 +211,7 @@ impl Links {
                 }
             }
             Notice::PoolHeldOff { who, pool, why } => self.held(now, who, *pool, why),
-            Notice::PoolUsable { who, pool } => {
+            Notice::PoolUsable { who, pool, .. } => {
                 if let Some(link) = self.at(*pool) {
                     link.held.remove(&who.miner);
                     link.usable.insert(who.miner);
@@ -293,7 +293,7 @@ mod tests {
         links.observe(at(1), &Notice::PoolConnected { upstream, pool, who: None, again: false });
         links.observe(at(1), &subscribed);
         assert_eq!(shown(&links).shown, Shown::Ready);
-        links.observe(at(2), &Notice::PoolUsable { who: who(), pool });
+        links.observe(at(2), &Notice::PoolUsable { who: who(), pool, reconnected: false, other_alive: false });
         assert_eq!((shown(&links).shown, shown(&links).since), (Shown::Up, Some(at(2))));
         let down = Notice::PoolDown {
             upstream,
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(shown(&links).shown, Shown::Refused);
         links.observe(at(20), &subscribed);
         assert_eq!(shown(&links).shown, Shown::Refused, "an answer to subscribe is no answer to authorize");
-        links.observe(at(30), &Notice::PoolUsable { who: who(), pool });
+        links.observe(at(30), &Notice::PoolUsable { who: who(), pool, reconnected: false, other_alive: false });
         assert_eq!((shown(&links).shown, links.of(pool).unwrap().outages), (Shown::Up, 1));
         assert_eq!(links.changed(at(30), |_| true).iter().filter(|(p, ..)| *p == pool).count(), 1);
         assert!(links.changed(at(40), |_| true).is_empty());

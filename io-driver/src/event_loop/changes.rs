@@ -3,10 +3,11 @@
 use std::io;
 use std::mem::replace;
 
-use dpmp_core::config::{Config, Logging};
+use dpmp_core::config::Config;
 use dpmp_core::{Command, Event};
 
 use super::EventLoop;
+use crate::proxy::for_engine;
 use crate::recording::Recording;
 
 /// What the loop is to do with its recording.
@@ -42,8 +43,7 @@ impl EventLoop {
             // Nothing else has been touched yet.
             return reply(Err(error));
         }
-        // How lines are written is no affair of the engine's, and not in its recordings.
-        config.logging = Logging::default();
+        config = for_engine(config);
         let in_force = &self.engine.config().scheduler.weights;
         if keep_weights && in_force.len() == config.pools.len() {
             config.scheduler.weights.clone_from(in_force);

@@ -259,9 +259,8 @@ fn pool(notice: &Notice) {
             .show("pool", pool)
             .text("host", host)
             .value("port", port),
-        Notice::PoolConnected { pool, who, again, .. } => {
-            let event = if *again { "pool_reconnected" } else { "pool_connected" };
-            maybe(line(Info, event), who.as_ref()).show("key", pool).show("pool", pool)
+        Notice::PoolConnected { pool, who, .. } => {
+            maybe(line(Info, "pool_connected"), who.as_ref()).show("key", pool).show("pool", pool)
         }
         Notice::PoolConnectFailed { pool, who, error, failures, retry, .. } => {
             // The first failure of a row wakes somebody; the others only say that it lasts.
@@ -309,7 +308,10 @@ fn pool(notice: &Notice) {
             };
             about(line(Warn, "pool_held_off"), who).show("pool", pool).text("reason", why)
         }
-        Notice::PoolUsable { who, pool } => about(line(Info, "pool_usable"), who).show("pool", pool),
+        Notice::PoolUsable { who, pool, reconnected, other_alive } => {
+            let event = if *reconnected { "pool_reconnected" } else { "pool_usable" };
+            about(line(Info, event), who).show("pool", pool).value("other_alive", other_alive)
+        }
         _ => return,
     }
     .send();

@@ -134,7 +134,7 @@ impl Live {
                     self.bad_news(now, *pool, words);
                 }
             }
-            Notice::PoolUsable { who, pool } => {
+            Notice::PoolUsable { who, pool, .. } => {
                 self.set_usable(Some(who.miner), *pool, true);
                 self.pool(*pool).down = None;
             }
@@ -203,7 +203,7 @@ mod tests {
         let (a, upstream) = (PoolId(0), UpstreamId(1));
         live.observe(at(0), &Notice::MinerConnected { who: who(1) });
         live.observe(at(1), &Notice::PoolConnected { upstream, pool: a, who: Some(who(1)), again: false });
-        live.observe(at(1), &Notice::PoolUsable { who: who(1), pool: a });
+        live.observe(at(1), &Notice::PoolUsable { who: who(1), pool: a, reconnected: false, other_alive: false });
         assert_eq!((live.pool(a).connected, live.usable(a)), (1, 1));
         let down = Notice::PoolDown {
             upstream,
@@ -217,7 +217,7 @@ mod tests {
         live.observe(at(9), &down);
         assert_eq!((live.pool(a).connected, live.usable(a), live.pool(a).losses), (0, 0, 1));
         assert_eq!(live.pool(a).down.as_ref().unwrap().0, at(9));
-        live.observe(at(14), &Notice::PoolUsable { who: who(1), pool: a });
+        live.observe(at(14), &Notice::PoolUsable { who: who(1), pool: a, reconnected: false, other_alive: false });
         assert!(live.pool(a).down.is_none());
     }
 

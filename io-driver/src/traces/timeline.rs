@@ -287,7 +287,7 @@ fn subject(notice: &Notice) -> Subject {
         | PoolSwitched { who, to: pool, .. }
         | BlockCandidate { who, pool, .. }
         | PoolHeldOff { who, pool, .. }
-        | PoolUsable { who, pool } => (Some(who), Some(*pool)),
+        | PoolUsable { who, pool, .. } => (Some(who), Some(*pool)),
         ShareResult { who, pool, .. } => (Some(who), *pool),
         PoolConnecting { who, pool, .. }
         | PoolConnected { who, pool, .. }

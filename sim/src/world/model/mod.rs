@@ -166,7 +166,7 @@ impl Model {
                     out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
                 }
             }),
-            Notice::PoolUsable { who, pool } => side(&mut self.sides, who.miner, &mut |side| {
+            Notice::PoolUsable { who, pool, .. } => side(&mut self.sides, who.miner, &mut |side| {
                 side.usable.insert(pool.index());
             }),
             Notice::PoolDown { who: Some(who), pool, .. } | Notice::PoolClosed { who: Some(who), pool, .. } => {
