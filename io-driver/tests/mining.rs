@@ -228,6 +228,7 @@ fn no_more_miners_are_let_in_than_have_descriptors_for_their_pools() {
 fn out_of_descriptors_it_waits_and_recovers() {
     let (a, b) = pools();
     let (proxy, port, metrics) = with_descriptors(40, "descriptors", [a.address, b.address]);
+    // It has started.
     Miner::connect(port).login("x.before");
     // Readers of the metrics take what there is: from each address as many as are let in.
     let from = |address: [u8; 4]| {
@@ -246,6 +247,9 @@ fn out_of_descriptors_it_waits_and_recovers() {
     let paused = proxy.event("accept_paused");
     assert!(paused["err"].as_str().unwrap().contains("files"), "{paused}");
     drop((readers, waiting));
+    // One miner is all that is let in with so few, and those that waited come first.
+    let none_left = || get(metrics, "/metrics").1.contains("\ndpmp_downstream_connections 0\n").then_some(());
+    wait_for("the last of them to go", none_left);
     Miner::connect(port).login("x.rig");
     assert_eq!(proxy.log().matches("\"event\":\"accept_paused\"").count(), 1, "said once");
     assert_eq!(get(metrics, "/healthz").0, "HTTP/1.1 200 OK");
