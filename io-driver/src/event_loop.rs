@@ -37,7 +37,7 @@ const READ_SIZE: usize = 16 * 1024;
 /// Reads of one connection in one turn; then the others have theirs.
 const READS_A_TURN: usize = 4;
 /// Connections that can wait which are read in one turn, before those that cannot are looked for again.
-const PATIENT_A_TURN: usize = 4;
+const PATIENT_A_TURN: usize = 8;
 /// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
 const TICKS_A_TURN: usize = 64;
 /// The engine's memory is looked at, and handed on if it changed, this often.
