@@ -27,10 +27,14 @@ impl Target {
         shift_to_target(divide(wide, mantissa), -exponent - 192)
     }
 
-    /// The network's target of a compact `nbits`.
+    /// The network's target of a compact `nbits`; one that is negative or has more than 256 bits is met by nothing.
     pub fn of_nbits(nbits: u32) -> Target {
         let size = (nbits >> 24) as i32;
         let mantissa = u64::from(nbits & 0x007F_FFFF);
+        let overflows = mantissa != 0 && (size > 34 || mantissa > 0xFF && size > 33 || mantissa > 0xFFFF && size > 32);
+        if nbits & 0x0080_0000 != 0 || overflows {
+            return Target([0; 4]);
+        }
         let mut wide = [0u64; 7];
         wide[0] = mantissa;
         shift_to_target(wide, 8 * (size - 3))

@@ -218,16 +218,15 @@ impl Engine {
     }
 
     /// A pool's words without the wallet and the password that it was told, which belong into no log (I9). Passwords like
-    /// `x` are no secret, and are in many words.
+    /// `x` are no secret, and are in many words. The length stays, so that a redacted recording sends lines as long.
     pub(super) fn hush(&self, id: UpstreamId, words: String) -> String {
         let Some(upstream) = self.upstreams.get(&id) else { return words };
         let Some(config) = self.config.pool(upstream.pool) else { return words };
         let miner = upstream.group().and_then(|g| self.first_miner(g));
         let passwords = [config.password.as_deref(), miner.map(|m| &*m.password)];
-        let secrets = core::iter::once((config.wallet.as_str(), "(wallet)"))
-            .chain(passwords.into_iter().flatten().map(|password| (password, "(password)")));
-        secrets.filter(|(secret, _)| secret.len() >= SHORTEST_SECRET).fold(words, |words, (secret, instead)| {
-            if words.contains(secret) { words.replace(secret, instead) } else { words }
+        let secrets = core::iter::once(config.wallet.as_str()).chain(passwords.into_iter().flatten());
+        secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).fold(words, |words, secret| {
+            if words.contains(secret) { words.replace(secret, &"*".repeat(secret.len())) } else { words }
         })
     }
 

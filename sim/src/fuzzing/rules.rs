@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::frame::Lines;
-use crate::header::{Header, coinbase, merkle_root, swap_words};
+use crate::header::{Header, coinbase, merkle_root, sha256d, swap_words};
 use crate::hex;
+use crate::target::Target;
 
 /// The parts of a line, as text.
 #[derive(Debug, Deserialize)]
@@ -126,6 +127,10 @@ impl Job {
         let root = merkle_root(&coinbase, &self.branches);
         let prevhash = swap_words(self.prevhash);
         Header { version, prevhash, root, ntime, nbits: self.nbits, nonce }.bytes()
+    }
+
+    fn is_block(&self, header: &[u8; 80]) -> bool {
+        Target::of_nbits(self.nbits).meets(&sha256d(header))
     }
 }
 
@@ -428,9 +433,15 @@ impl PoolSeen {
         let mut headers = jobs.iter().rev().filter(of_size).flat_map(|job| {
             let versions: Vec<u32> = match bits {
                 None => vec![job.version],
-                Some(bits) => {
-                    masks.iter().filter(|mask| bits & !**mask == 0).map(|mask| job.version & !mask | bits).collect()
-                }
+                // Bits that the pool never granted are only those of a block, which is tried despite any rule.
+                Some(bits) => masks
+                    .iter()
+                    .map(|mask| (job.version & !(mask | bits) | bits, bits & !mask == 0))
+                    .filter(|(version, granted)| {
+                        *granted || job.is_block(&job.header(&extranonce2, number(3), number(4), *version))
+                    })
+                    .map(|(version, _)| version)
+                    .collect(),
             };
             versions
                 .into_iter()

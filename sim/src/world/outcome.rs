@@ -60,7 +60,10 @@ impl fmt::Display for Outcome {
             write!(f, " refused {:?} open {} lost {}", miner.rejected, miner.unanswered, miner.lost_with_connection)?;
             writeln!(f, " jobs {} drops {} idle {:.1} s", miner.jobs, miner.disconnects, miner.idle_us as f64 / 1e6)?;
         }
-        writeln!(f, "never forwarded {}, violations {}", self.never_forwarded, self.violations.len())?;
+        writeln!(f, "found while their pool was down, or for a job long gone: {}", self.never_forwarded)?;
+        if !self.violations.is_empty() {
+            writeln!(f, "violations {}", self.violations.len())?;
+        }
         self.violations.iter().try_for_each(|violation| writeln!(f, "  {violation}"))
     }
 }

@@ -20,6 +20,9 @@ enum Policy {
     Hex,
     /// Words that are part of a name are replaced.
     Text,
+    /// What a pool says to people: words that are part of a name are replaced, and whatever is no plain word is blotted out.
+    /// It may quote names and addresses that no line of the recording has told.
+    Words,
     /// The engine compares its begin: only words that are as long as wallets are replaced, if part of a name.
     Agent,
     /// All words are replaced.
@@ -28,6 +31,10 @@ enum Policy {
     Coinb2,
 }
 
+/// Plain words are no longer than this, in bytes.
+const LONGEST_WORD: usize = 14;
+/// What is as short as this tells nobody's name: codes, versions, particles.
+const SHORT: usize = 4;
 /// Words as long as this are no firmware's and no method's.
 const LONG: usize = 16;
 
@@ -80,7 +87,7 @@ fn policy(from: Conn, method: &str, at: usize) -> Policy {
         (Conn::Upstream(_), "mining.notify", 0..=8) => Keep,
         (Conn::Upstream(_), "mining.set_difficulty" | "mining.set_version_mask" | "mining.set_extranonce", _) => Keep,
         (Conn::Upstream(_), "client.reconnect", 1) => Keep,
-        (Conn::Upstream(_), "client.show_message", _) => Text,
+        (Conn::Upstream(_), "client.show_message", _) => Words,
         _ => Name,
     }
 }
@@ -134,7 +141,7 @@ fn plan(from: Conn, line: &[u8]) -> Option<Plan> {
         }
     }
     let answer =
-        if matches!(from, Conn::Upstream(_)) { (Policy::Hex, Policy::Text) } else { (Policy::Name, Policy::Name) };
+        if matches!(from, Conn::Upstream(_)) { (Policy::Hex, Policy::Words) } else { (Policy::Name, Policy::Name) };
     for (raw, policy) in [
         (parsed.method, Policy::Agent),
         (parsed.id, Policy::Text),
@@ -185,10 +192,34 @@ fn token(names: &mut Names, raw: &[u8], policy: Policy) -> Option<String> {
             return Some(["\"", &String::from_utf8_lossy(&out), "\""].concat());
         }
         Policy::Hex | Policy::Text => with_escapes(inner, |text| names.text(text, 0)),
+        Policy::Words => with_escapes(inner, |text| plain_words(&names.text(text, 0))),
         Policy::Agent => with_escapes(inner, |text| names.text(text, LONG)),
         Policy::Name => with_escapes(inner, |text| names.name(text)),
     };
     Some(["\"", &new, "\""].concat())
+}
+
+/// The text with everything blotted out that is no plain word: wallets, addresses, hosts, mail addresses, numbers. The
+/// number of characters and their lengths stay.
+fn plain_words(text: &str) -> String {
+    let plain = |word: &str| {
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        let letters = |part: &str| part.len() <= LONGEST_WORD && part.bytes().all(|b| b.is_ascii_alphabetic());
+        bare.len() <= SHORT && bare.is_ascii() || bare.split(['-', '/', '_', '\'']).all(letters)
+    };
+    let blotted = |c: char| match c.len_utf8() {
+        1 if c.is_ascii_alphanumeric() => 'x',
+        1 => c,
+        2 => 'ø',
+        3 => '□',
+        _ => '🞅',
+    };
+    text.split_inclusive(char::is_whitespace)
+        .flat_map(|word| {
+            let keep = plain(word.trim_end());
+            word.chars().map(move |c| if keep || c.is_whitespace() { c } else { blotted(c) })
+        })
+        .collect()
 }
 
 /// Applies `change`, which keeps the number of characters and their lengths, to what a JSON string means; characters that
@@ -257,6 +288,23 @@ mod tests {
         let told =
             rewritten(&mut names, POOL, r#"{"id":1,"result":null,"error":[24,"Unauthorized worker bc1qxyz.rig1"]}"#);
         assert!(told.contains("Unauthorized worker ") && !told.contains("rig1"), "{told}");
+    }
+
+    #[test]
+    fn what_a_pool_says_to_people_tells_nobody_elses_name() {
+        let mut names = Names::new([3; 32]);
+        let line = r#"{"id":null,"method":"client.show_message","params":["Hello BC1QAR0SRRR7XFKVY5L643 from 203.0.113.77 aka bc1qar0...5mdq, mail joe@secret.example. Größe\n[2001:db8::77]"]}"#;
+        let said = rewritten(&mut names, POOL, line);
+        for part in ["BC1QAR0", "203.0", "bc1qar0", "5mdq", "joe", "secret", "Gr", "2001", "db8"] {
+            assert!(!said.contains(part), "{part}: {said}");
+        }
+        assert!(said.contains("Hello ") && said.contains(" from ") && said.contains(" mail "), "{said}");
+        assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
+        let refused = r#"{"id":4,"result":null,"error":[23,"Low difficulty share of 0.00412 by 198.51.100.9",null]}"#;
+        let told = rewritten(&mut names, POOL, refused);
+        assert!(told.contains("[23,\"Low difficulty share of ") && !told.contains("198.51"), "{told}");
+        let reason = r#"{"id":4,"result":false,"error":null,"reject-reason":"Above target"}"#;
+        assert_eq!(rewritten(&mut names, POOL, reason), reason);
     }
 
     #[test]
