@@ -307,10 +307,7 @@ impl Link {
         self.failures = 0;
         self.worked = true;
         self.up = true;
-        let flapped = match self.flaps {
-            0 | 1 => Span::ZERO,
-            n => FIRST_PROOF.times(1 << (n - 2).min(8)).min(LONGEST_PROOF),
-        };
+        let flapped = self.flapped();
         let deaf = match self.deaf {
             0 => Span::ZERO,
             n => FIRST_DEAF_PROOF.times(1 << (n - 1).min(8)).min(LONGEST_DEAF_PROOF),
@@ -324,9 +321,25 @@ impl Link {
         self.deaf = self.deaf.saturating_add(1);
     }
 
-    /// It has answered a submit.
-    pub(crate) fn hears(&mut self) {
-        self.deaf = 0;
+    /// It has answered a submit: that it answered none before is forgotten. If it is trusted sooner for it, from when on.
+    pub(crate) fn hears(&mut self, now: Time) -> Option<Time> {
+        if core::mem::take(&mut self.deaf) == 0 {
+            return None;
+        }
+        let sooner = now + self.flapped();
+        if sooner >= self.trusted_from {
+            return None;
+        }
+        self.trusted_from = sooner;
+        Some(sooner)
+    }
+
+    /// How long it has to stand for its outages.
+    fn flapped(&self) -> Span {
+        match self.flaps {
+            0 | 1 => Span::ZERO,
+            n => FIRST_PROOF.times(1 << (n - 2).min(8)).min(LONGEST_PROOF),
+        }
     }
 
     /// The pool asked to be connected to anew. It is done at once, unless it has gone out before in the last while.
@@ -425,7 +438,8 @@ mod tests {
         };
         assert_eq!([proof(), proof(), proof()], [60, 120, 240]);
         assert_eq!((0..9).map(|_| proof()).last(), Some(1_800));
-        link.hears();
+        assert_eq!(link.hears(Time::ZERO), Some(Time::ZERO), "one answer is enough");
+        assert_eq!(link.hears(Time::ZERO), None);
         assert_eq!(link.came_back(Time::ZERO), Time::ZERO);
     }
 

@@ -357,3 +357,61 @@ fn a_pool_that_never_answers_configure() {
     assert!(rig.share(1, Search::default()).is_empty(), "forwarded, and the pool has not answered yet");
     assert_eq!(rig.at_upstream(silent).shares.len(), 1);
 }
+
+/// How often it was said that a miner is held off this pool for its mask.
+fn said_of_mask(rig: &Rig, of: PoolId) -> usize {
+    let held = |n: &&Notice| matches!(n, Notice::PoolHeldOff { pool, why: HeldOff::VersionMask, .. } if *pool == of);
+    rig.notices.iter().filter(held).count()
+}
+
+#[test]
+fn a_roller_between_two_narrower_pools_settles_where_the_least_is_refused() {
+    // NerdQAxe rolls all of BIP 320: A refuses 5 bits of it, B 9. Whatever the weights and whoever is there first.
+    for (weights, first) in [((50, 50), A), ((10, 90), A), ((10, 90), B), ((90, 10), B)] {
+        let mut rig = Rig::new(config(weights.0, weights.1), &masks(0x00ff_e000, 0x000f_e000));
+        miner(&mut rig, 1, "NerdQAxe+/1.0.30", "ffffffff");
+        for on in if first == A { [A, B] } else { [B, A] } {
+            pool(&mut rig, on, if on == A { 0x00ff_e000 } else { 0x000f_e000 }, if on == A { 8 } else { 4 });
+        }
+        for round in 0..12u32 {
+            assert_eq!(rig.works_for(1), Some(A), "{weights:?} {first:?} {round}");
+            let bits = 0x1000_2000 + (round << 14);
+            let refused = rig.mine(1, Search { rolled: Some((BIP_320, bits)), ..Search::default() });
+            let got = rig.submit(1, &refused);
+            assert_eq!(code(&got), 20, "{got:?}");
+            assert!(got.iter().any(|l| l.contains("Version bits outside")), "not stale: {got:?}");
+            assert!(!got.iter().any(|l| l.contains("mining.notify")), "nothing changes by it: {got:?}");
+            let good = Search { rolled: Some((BIP_320, 0x00f0_2000)), extranonce2: round.into(), ..Search::default() };
+            assert!(rig.share(1, good).is_empty(), "what A grants goes to A");
+            assert_eq!(rig.pool_accepts(A), 1);
+            rig.wait_lively(Span::secs(50));
+        }
+        assert_eq!((said_of_mask(&rig, A), said_of_mask(&rig, B)), (1, 1), "both are said once");
+        let rolls = warnings(&rig).iter().filter(|w| matches!(w, MinerWarning::RollsOutsideMask { .. })).count();
+        assert_eq!(rolls, 1);
+        assert!(rig.stays(1) && rig.closed.is_empty());
+    }
+}
+
+#[test]
+fn what_a_roller_was_seen_to_roll_counts_more_than_what_it_may() {
+    // Each refuses half of BIP 320, but this one is seen to roll no more than what B grants.
+    let mut rig = Rig::new(config(50, 50), &masks(0x1fe0_0000, 0x001f_e000));
+    miner(&mut rig, 1, "NerdQAxe+/1.0.30", "ffffffff");
+    pool(&mut rig, A, 0x1fe0_0000, 8);
+    pool(&mut rig, B, 0x001f_e000, 4);
+    while rig.works_for(1) != Some(A) {
+        rig.wait_lively(Span::secs(5));
+    }
+    let got = rig.share(1, Search { rolled: Some((BIP_320, 0x2000)), ..Search::default() });
+    assert_eq!(code(&got), 20);
+    assert_eq!(rig.works_for(1), Some(B), "in the same step");
+    for round in 0..6 {
+        let good = Search { rolled: Some((BIP_320, 0x0010_2000)), extranonce2: round, ..Search::default() };
+        assert!(rig.share(1, good).is_empty());
+        assert_eq!(rig.pool_accepts(B), 1);
+        rig.wait_lively(Span::secs(50));
+        assert_eq!(rig.works_for(1), Some(B));
+    }
+    assert_eq!((said_of_mask(&rig, A), said_of_mask(&rig, B)), (1, 1));
+}

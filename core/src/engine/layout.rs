@@ -26,7 +26,9 @@ impl Engine {
         if let Some(sizes) = sizes(profile, self.smallest_extranonce2()) {
             return Fit::Embedded(sizes);
         }
-        let weight = |pool: PoolId| u64::from(self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0));
+        // The failover pool has no weight of its own, but a miner that cannot work for it is idle when it is needed.
+        let weight =
+            |pool: PoolId| u64::from(self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0)).max(1);
         let used = || self.config.pool_ids().filter(|pool| self.config.in_use(*pool));
         let own: u64 = used().filter(|pool| profile.bears(self.extranonce2_of(*pool))).map(weight).sum();
         let room = || used().filter(|pool| sizes(profile, self.extranonce2_of(*pool)).is_some());
@@ -48,6 +50,20 @@ impl Engine {
     /// The pool is in use, the last that was heard of it was no failure, and the firmware bears its own extranonce.
     pub(super) fn own_seems_up(&self, profile: Profile, pool: PoolId) -> bool {
         self.pool_seems_up(pool) && profile.bears(self.extranonce2_of(pool))
+    }
+
+    /// The first of these pools whose own extranonce a miner with this firmware had best be given, after `wants` if that
+    /// one is as good: one that the firmware bears and that seems up, else one that it bears, else any.
+    pub(super) fn best_own(
+        &self,
+        profile: Profile,
+        wants: PoolId,
+        pools: impl Iterator<Item = PoolId>,
+    ) -> Option<PoolId> {
+        pools.filter(|pool| self.config.in_use(*pool)).min_by_key(|pool| {
+            let bears = profile.bears(self.extranonce2_of(*pool));
+            (!bears, !self.pool_seems_up(*pool), *pool != wants, *pool)
+        })
     }
 
     /// Bytes of a pool's extranonce2, as far as known.

@@ -4,7 +4,7 @@ use super::state::Engine;
 use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::ids::{Conn, GroupId, PoolId, UpstreamId};
-use crate::miner::Stage;
+use crate::miner::{Miner, Stage};
 use crate::notice::{HeldOff, Notice, SwitchReason, Who};
 use crate::pool::{LinkState, Owner, Phase, Upstream};
 use crate::time::{Span, Time};
@@ -183,6 +183,7 @@ impl Engine {
                 let wait = link.failed();
                 match reason {
                     CloseReason::Reconnect { wait } if at_once => wait,
+                    CloseReason::Reconnect { wait: asked } => self.rng.jitter(wait).max(asked),
                     _ => self.rng.jitter(wait),
                 }
             }
@@ -200,16 +201,12 @@ impl Engine {
             out.notice(Notice::PoolConnectFailed { upstream: id, pool, who, error, failures, retry });
         }
         self.place_group(group, SwitchReason::Failover, now, out);
-        // A subscribe waits for this pool's own extranonce: any other pool's will do.
-        if self.first_miner(group).is_some_and(|m| matches!(m.stage, Stage::AwaitingPool { .. })) {
-            let other = self.config.pool_ids().find(|p| {
-                self.config.in_use(*p)
-                    && self
-                        .groups
-                        .get(&group)
-                        .and_then(|g| g.links.get(p.index()))
-                        .is_some_and(|l| l.state == LinkState::Off)
-            });
+        // A subscribe waits for this pool's own extranonce: another pool's will do, best one that its firmware bears.
+        let awaits = |m: &&Miner| matches!(m.stage, Stage::AwaitingPool { .. });
+        if let Some(profile) = self.first_miner(group).filter(awaits).map(|m| m.firmware.profile) {
+            let links = self.groups.get(&group).map_or(&[][..], |g| &g.links[..]);
+            let off = |p: &PoolId| links.get(p.index()).is_some_and(|l| l.state == LinkState::Off);
+            let other = self.best_own(profile, pool, self.config.pool_ids().filter(off));
             if let Some(other) = other {
                 self.open_link(group, other, now, out);
             }
@@ -289,10 +286,7 @@ impl Engine {
         let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
         self.timers.cancel(TimerKind::UpstreamHandshake(id));
         self.timers.ensure(TimerKind::UpstreamSilence(id), now + self.silence(pool));
-        let news = self.facts.get_mut(pool.index()).is_some_and(|facts| core::mem::take(&mut facts.suspect));
-        if news {
-            self.hurry_others(group, pool, now);
-        }
+        self.hurry_others(group, pool, now);
         let Some(link) = self.link(group, pool) else { return };
         let again = link.worked;
         let trusted = link.came_back(now);
@@ -305,6 +299,10 @@ impl Engine {
 
     /// A pool that had failed has work again: those who wait to try it need not wait any more. Who has no work comes first.
     fn hurry_others(&mut self, group: GroupId, pool: PoolId, now: Time) {
+        let news = self.facts.get_mut(pool.index()).is_some_and(|facts| core::mem::take(&mut facts.suspect));
+        if !news {
+            return;
+        }
         let waits = |g: &super::state::Group| g.links.get(pool.index()).is_some_and(|l| l.state == LinkState::Waiting);
         let waiting: alloc::vec::Vec<GroupId> =
             self.groups.iter().filter(|(id, g)| **id != group && waits(g)).map(|(id, _)| *id).collect();
@@ -402,6 +400,7 @@ impl Engine {
         let Some(link) = self.link(group, pool).filter(|l| l.held.is_some()) else { return };
         link.held = None;
         let trusted = link.came_back(now);
+        self.hurry_others(group, pool, now);
         self.timers.cancel(TimerKind::UpstreamGiveUp(id));
         let silence = self.silence(pool);
         self.timers.ensure(TimerKind::UpstreamSilence(id), now + silence);

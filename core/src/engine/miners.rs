@@ -398,8 +398,8 @@ impl Engine {
         }
     }
 
-    /// The miner gets the own extranonce of the pool that the schedule wants first, or of the first that seems up and whose
-    /// size its firmware bears, and its reply waits for that pool.
+    /// The miner gets the own extranonce of the pool that the schedule wants first, or of another if that one is down or its
+    /// size is not for this firmware, and its reply waits for that pool.
     fn fall_back(&mut self, id: MinerId, request: RequestId, now: Time, out: &mut ActionBuf) {
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let (group, address, agent) = (miner.group, miner.peer.ip(), miner.agent.clone());
@@ -410,12 +410,8 @@ impl Engine {
             Some(v.returning.remove(at).1)
         });
         let cycle = returning.unwrap_or_else(|| Cycle::start(&self.plans.slow, 0, PoolId(0), now));
-        let mut pool = cycle.wants();
-        if !self.own_seems_up(profile, pool)
-            && let Some(other) = self.config.pool_ids().find(|p| self.own_seems_up(profile, *p))
-        {
-            pool = other;
-        }
+        let wants = cycle.wants();
+        let pool = self.best_own(profile, wants, self.config.pool_ids()).unwrap_or(wants);
         let mistrusted = self.strikes(id) >= super::shares::MOST_STRIKES;
         if let Some(miner) = self.miners.get_mut(&id) {
             miner.cycle = Some(cycle);

@@ -282,13 +282,7 @@ impl Engine {
             Request::Authorize => self.pool_authorized(id, answer, now, out),
             Request::Suggest => {}
             Request::Submit(submitted) => {
-                if let Some(upstream) = self.upstreams.get_mut(&id) {
-                    upstream.unanswered = 0;
-                    let (pool, group) = (upstream.pool, upstream.group());
-                    if let Some(link) = group.and_then(|group| self.link(group, pool)) {
-                        link.hears();
-                    }
-                }
+                self.note_answer(id, now);
                 self.submit_answered(id, submitted, answer, now, out);
                 self.release(id, now, out);
             }

@@ -182,6 +182,16 @@ impl Engine {
         }
     }
 
+    /// The pool has answered a submit: whatever it left unanswered before is forgiven.
+    pub(super) fn note_answer(&mut self, id: UpstreamId, now: Time) {
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        upstream.unanswered = 0;
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
+        if let Some(trusted) = self.link(group, pool).and_then(|link| link.hears(now)) {
+            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+        }
+    }
+
     /// The pool goes on sending jobs, and answers no submit: its word that it is back is not enough.
     fn note_deaf(&mut self, id: UpstreamId) {
         let Some(upstream) = self.upstreams.get(&id) else { return };
