@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dpmp_core::config::Config;
-use dpmp_core::ledger::{Ledger, Window};
+use dpmp_core::ledger::Ledger;
 use dpmp_core::{Memory, Notice, Time};
 use log::Level;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::latency::Readings;
 use super::live::Live;
 use super::snapshot::{Block, Snapshot};
 use super::take::Subject;
+use super::tell::tell;
 use crate::clock::{Clock, unix_micros};
 use crate::logs::line;
 use crate::records::bests::BestShares;
@@ -263,34 +264,4 @@ impl Keeper {
             files.finish(deadline);
         }
     }
-}
-
-/// The measured split for the log, over the last hour.
-fn tell(snapshot: &Snapshot) {
-    let split = &snapshot.split.hour;
-    if split.pools.iter().all(|pool| pool.shares == 0) {
-        return;
-    }
-    let mut told = line(Level::Info, "split_measured").text("window", Window::Hour.label());
-    for pool in &split.pools {
-        let (key, none) = (&pool.pool, f64::NAN);
-        told = told
-            .number(&format!("share{key}"), rounded(pool.achieved.unwrap_or(none), 1e4))
-            .number(&format!("target{key}"), rounded(pool.target, 1e6))
-            .number(&format!("error{key}_points"), rounded(pool.error_points.unwrap_or(none), 1e2))
-            .number(&format!("low{key}_points"), rounded(pool.low_points.unwrap_or(none), 1e2))
-            .number(&format!("high{key}_points"), rounded(pool.high_points.unwrap_or(none), 1e2));
-    }
-    let switching = &snapshot.switching.hour;
-    told.value("collecting", split.collecting)
-        .value("switches", switching.switches)
-        .value("switch_lost_shares", switching.lost_shares)
-        .number("switch_lost_percent", rounded(switching.lost_ratio.unwrap_or(0.0) * 100.0, 1e3))
-        .number("hashrate", snapshot.hashrate.hour.hashes_per_second.unwrap_or(f64::NAN))
-        .value("miners", snapshot.miners.ready)
-        .send();
-}
-
-fn rounded(value: f64, scale: f64) -> f64 {
-    (value * scale).round() / scale
 }

@@ -1,6 +1,7 @@
 //! Statistics: the ledger, what stands now, and the snapshots that screens and metrics show.
 //!
-//! `snapshot` names what can be had, `take` fills it, `interval` says how sure a split is; `live` is what stands now,
+//! `snapshot` names what can be had, `take` fills it, `interval` says how sure a split is, `tell` tells the
+//! log of it; `live` is what stands now,
 //! `latency` how long things take; `keeper` is the thread that owns it all, `channel` the way to it.
 
 mod channel;
@@ -10,6 +11,7 @@ mod latency;
 mod live;
 pub mod snapshot;
 mod take;
+mod tell;
 
 use std::io;
 use std::path::PathBuf;

@@ -79,6 +79,7 @@ impl Subject<'_> {
             hashrate: self.rates(ledger.windows(), ledger.since()),
             session: self.shares(&ledger.session().totals, ledger.session().since),
             session_luck: self.luck(),
+            share_luck: luck::share_luck(ledger.session().totals.paid.as_f64(), ledger.session().totals.work.as_f64()),
             totals: self.shares(ledger.totals(), ledger.since()),
             split: ByWindow::each(|window| self.split(window)),
             switching: ByWindow::each(|window| self.switching(window)),
