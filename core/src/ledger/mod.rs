@@ -7,6 +7,7 @@
 mod best;
 mod counts;
 mod outcome;
+mod pool;
 mod runs;
 mod targets;
 #[cfg(test)]
@@ -15,7 +16,6 @@ mod window;
 mod worker;
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use best::{Best, Bests, ByName};
 pub use counts::{Counted, Counts, Faults, Tally};
 pub use outcome::{OUTCOMES, Outcome};
+pub use pool::{PoolRow, Slot, pool_key};
 pub use runs::Runs;
 pub use targets::{Targets, Weights};
 pub use window::{Sum, Window, Windows};
@@ -45,39 +46,6 @@ pub const KEPT: Span = Span::mins(7 * 24 * 60);
 const TIDY: Span = Span::mins(1);
 /// News that wait to be fetched. The driver fetches them after each batch.
 const MOST_NEWS: usize = 10_000;
-
-/// What is counted of a pool, by slot and address: another pool in the same slot is another row.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PoolRow {
-    /// Its shares.
-    pub counts: Counts,
-    /// Its last share of any kind.
-    pub last_share: Option<Time>,
-    /// Shares that met the network's target.
-    pub blocks: u64,
-    /// Its good shares by time.
-    pub windows: Windows,
-    /// Since when it is known; none in files of before this was kept.
-    pub since: Option<Time>,
-}
-
-/// A configured slot.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Slot {
-    /// The row of the pool that is configured here.
-    pub pool: Arc<str>,
-    /// Good shares by time, with the squares of their difficulty: what the split is made of, whichever pools were here.
-    pub windows: Windows,
-    /// The difficulty that the pool last set.
-    pub difficulty: Work,
-}
-
-/// The row of a pool: `A pool.example:3333`.
-pub fn pool_key(pool: PoolId, host: &str, port: u16) -> Arc<str> {
-    format!("{pool} {host}:{port}").into()
-}
 
 /// The ledger. What is serialised is what lasts; connections, the session's bests and the all-time bests (which have a
 /// file of their own) are not.

@@ -7,6 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::Uri;
 use dpmp_core::PoolId;
 use dpmp_core::config::{Config, Mode, PoolConfig, WEIGHT_SUM};
+use dpmp_core::notice::Fault;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refusal, give};
@@ -97,6 +98,11 @@ fn split(split: &Split) -> Value {
 }
 
 fn shares(shares: &Shares) -> Value {
+    // All of them, also before the first numbers.
+    let faults: Map<String, Value> = Fault::ALL
+        .iter()
+        .map(|fault| (fault.name().to_owned(), json!(shares.by_fault.get(fault.name()).copied().unwrap_or(0))))
+        .collect();
     json!({
         "submitted": shares.ended,
         "accepted": shares.accepted,
@@ -106,7 +112,7 @@ fn shares(shares: &Shares) -> Value {
         "late": shares.late,
         "lost": shares.lost,
         "switch_lost": shares.switch_lost,
-        "faults": shares.by_fault,
+        "faults": faults,
     })
 }
 
