@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dpmp_core::config::Config;
-use dpmp_core::ledger::{Best, Outcome, pool_key, worker_key};
-use dpmp_core::{Action, Memory, Notice, PoolId, Span, Time, Work};
+use dpmp_core::ledger::pool_key;
+use dpmp_core::{Action, Memory, Notice, PoolId, Span, Time};
 
 use crate::clock::unix_micros;
 use crate::feed::Feed;
 use crate::logs;
 use crate::metrics::Recorder;
-use crate::statistics::{self, Measured, Places, Reporter, Stopwatch};
+use crate::records::books::Books;
+use crate::statistics::{self, Measured, Reporter, Stopwatch};
 
 /// The statistics have this long to take the last words of the loop.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -49,11 +50,9 @@ pub(crate) struct Facts {
     pub(crate) feed: Option<Feed>,
     pub(crate) reporter: Reporter,
     pub(crate) stopwatch: Stopwatch,
-    /// Where block candidates and records are written down; none: nowhere.
-    pub(crate) places: Option<Places>,
-    /// The difficulty of the best share of all.
-    pub(crate) record: f64,
-    /// Each slot's pool, for that list.
+    /// Where block candidates and best shares are written down; none: nowhere.
+    pub(crate) books: Option<Books>,
+    /// Each slot's pool, for those lists.
     pub(crate) pools: Vec<Arc<str>>,
 }
 
@@ -63,21 +62,13 @@ pub(crate) fn pool_keys(config: &Config) -> Vec<Arc<str>> {
 }
 
 impl Facts {
-    /// What a step asks for, before any of it is done: a share that beats all that were before it is written down before
-    /// the miner hears of it. That is rarer with each one; no other share waits for a file.
+    /// What a step asks for, before any of it is done: a share that is the best of its worker or its pool is written down
+    /// before the miner hears of it. That is rarer with each one; no other share waits for a file.
     pub(crate) fn before(&mut self, actions: &[Action]) {
+        let Some(books) = &mut self.books else { return };
         for action in actions {
-            if let Action::Notice(Notice::ShareResult { who, pool: Some(pool), verdict, achieved, .. }) = action
-                && *achieved > self.record
-                && achieved.is_finite()
-                && Outcome::of(verdict).is_good()
-            {
-                self.record = *achieved;
-                if let (Some(places), Some(pool)) = (&self.places, self.pools.get(pool.index())) {
-                    let unix = unix_micros() / 1_000_000;
-                    let (worker, pool, difficulty) = (worker_key(who), pool.clone(), Work::nearest(*achieved));
-                    statistics::write_record(places, &Best { difficulty, worker, pool, unix });
-                }
+            if let Action::Notice(notice) = action {
+                books.share(notice, &self.pools, || unix_micros() / 1_000_000);
             }
         }
     }
@@ -100,12 +91,12 @@ impl Facts {
         }
     }
 
-    fn write_block(&self, notice: &Notice) {
+    fn write_block(&mut self, notice: &Notice) {
         let key = |pool: PoolId| self.pools.get(pool.index()).cloned();
-        if let Some(places) = &self.places
+        if let Some(books) = &mut self.books
             && let Some(block) = statistics::block_line(notice, unix_micros() / 1_000_000, key)
         {
-            statistics::write_block(&places.blocks(), &block);
+            books.block(&block);
         }
     }
 

@@ -155,7 +155,7 @@ impl Proxy {
         });
         let places = origin.state.map(|state| Places { state });
         let (clock, stopwatch) = (Clock::start(), Stopwatch::default());
-        let Started { memory, reporter, statistics, record, thread: counting } =
+        let Started { memory, reporter, statistics, books, thread: counting } =
             statistics::start(places.as_ref(), &config, clock, &stopwatch)?;
         let metrics = Metrics::new(config.pools.len())?;
         // The one place where chance comes from.
@@ -174,8 +174,7 @@ impl Proxy {
             feed: dashboard.is_some().then_some(sender),
             reporter,
             stopwatch,
-            places,
-            record,
+            books,
             pools: pool_keys(&config),
         };
         let observed = Observed {

@@ -114,10 +114,18 @@ fn a_scrape_is_valid_and_complete_from_the_start() {
         "dpmp_workers{state=\"connected\"}",
         "dpmp_switch_lost_work_ratio{window=\"24h\"}",
         "dpmp_statistics_lost_facts",
+        "dpmp_pool_blocks{pool=\"A\"}",
+        "dpmp_pool_best_share_difficulty{pool=\"B\",scope=\"session\"}",
     ] {
         assert!(text.contains(&format!("\n{series} 0\n")), "{series} is not 0 in\n{text}");
     }
-    for series in ["dpmp_hashrate{window=\"5m\"}", "dpmp_split_error_ratio{pool=\"A\",window=\"1h\"}"] {
+    for series in [
+        "dpmp_hashrate{window=\"5m\"}",
+        "dpmp_split_error_ratio{pool=\"A\",window=\"1h\"}",
+        "dpmp_pool_expected_block_seconds{pool=\"A\"}",
+        "dpmp_pool_block_odds_per_day{pool=\"B\"}",
+        "dpmp_session_share_luck",
+    ] {
         assert!(text.contains(&format!("\n{series} NaN\n")), "{series} is not NaN in\n{text}");
     }
     assert!(!text.contains("dpmp_worker_"), "single workers only if asked for");
@@ -130,6 +138,14 @@ fn a_scrape_is_valid_and_complete_from_the_start() {
     let then = read(&proxy.get("/metrics").1);
     let missing: Vec<_> = first.keys().filter(|key| !then.contains_key(*key)).collect();
     assert!(missing.is_empty(), "a series has gone: {missing:?}");
+    let payouts = then.iter().filter(|(key, _)| key.starts_with("dpmp_pool_payout"));
+    assert_eq!(payouts.clone().count(), 10, "five for each pool");
+    wait_for("a payout", || {
+        let now = read(&proxy.get("/metrics").1);
+        let (payouts, height) = (now.iter().filter(|(key, _)| key.contains("dpmp_pool_payout")), "dpmp_pool_height");
+        let known = now.iter().any(|(key, _)| key.starts_with(height));
+        (known && payouts.map(|(_, n)| n).sum::<f64>() >= 1.0).then_some(())
+    });
     let took = proxy.metric("dpmp_share_processing_seconds_sum") / 30.0;
     assert!(took > 0.0 && took < 1.0, "{took} s for a share");
     assert!(proxy.metric("dpmp_job_fanout_seconds_count") <= 2.0);

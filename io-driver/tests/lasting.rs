@@ -133,6 +133,75 @@ fn killed_at_any_moment_it_has_every_block_and_the_best_share() {
     println!("{accepted} shares, {} blocks, best {best}", blocks.len());
 }
 
+/// Each worker's best and each pool's, not only the best of all: killed right after the answer, they are known at the next
+/// start, and so is how many blocks each pool had.
+#[test]
+fn killed_right_after_the_answer_it_knows_every_workers_best() {
+    let (a, b) = (Pool::of_network(NBITS, "deadbeef", 8), Pool::of_network(NBITS, "cafe", 4));
+    let folder = folder("killed-bests");
+    let (port, metrics) = (free_port(), free_port());
+    let config = write_config(&folder, port, metrics, [a.address, b.address], "");
+    let text = fs::read_to_string(&config).unwrap();
+    let port_of = format!("\"port\":{metrics}");
+    fs::write(&config, text.replace(&port_of, &format!("{port_of},\"per_worker\":true"))).unwrap();
+    let workers = ["one", "two", "three", "four", "five"];
+    let (mut bests, mut id, mut blocks) = ([0f64; 5], 10, 0.0);
+    let network = Target::of_nbits(u32::from_str_radix(NBITS, 16).unwrap());
+    for round in 0..5 {
+        let mut proxy = start(&folder, &config, port, metrics);
+        let mut miners = workers.map(|name| Knowing::login(port, &format!("x.{name}")));
+        // The last share before the kill is another worker's each time.
+        for turn in 0..41 + round {
+            let n = turn % workers.len();
+            id += 1;
+            let hash = miners[n].submit(id, &format!("x.{}", workers[n])).unwrap();
+            bests[n] = bests[n].max(difficulty_of(&hash));
+            blocks += f64::from(u8::from(network.meets(&hash)));
+        }
+        proxy.kill();
+    }
+    let proxy = start(&folder, &config, port, metrics);
+    let _miners = workers.map(|name| Knowing::login(port, &format!("x.{name}")));
+    let listed = "dpmp_workers{state=\"connected\"}";
+    wait_for("all workers", || (series(&proxy, listed) == 5.0).then_some(()));
+    for (name, best) in workers.iter().zip(bests) {
+        let known = series(&proxy, &format!("dpmp_worker_best_share_difficulty{{worker=\"{name}\"}}"));
+        assert!((known - best).abs() <= best * 1e-4, "{name}: {best} was told, {known} is known");
+    }
+    let of_pool =
+        |pool| series(&proxy, &format!("dpmp_pool_best_share_difficulty{{pool=\"{pool}\",scope=\"all_time\"}}"));
+    let (best, pools) = (bests.iter().copied().fold(0f64, f64::max), of_pool("A").max(of_pool("B")));
+    assert!((pools - best).abs() <= best * 1e-4, "{best} was told, {pools} is known of the pools");
+    let counted = |pool| series(&proxy, &format!("dpmp_pool_blocks{{pool=\"{pool}\"}}"));
+    assert!(blocks > 0.0 && counted("A") + counted("B") == blocks, "{blocks} blocks");
+}
+
+/// A file that cannot be read is not written over: a folder in its place stands for one without rights.
+#[test]
+fn what_cannot_be_read_is_set_aside_and_never_written_over() {
+    let (a, b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
+    let folder = folder("unreadable");
+    let (port, metrics) = (free_port(), free_port());
+    let config = write_config(&folder, port, metrics, [a.address, b.address], "");
+    let names = ["state.json", "best_shares.json"];
+    fs::create_dir_all(folder.join("state.json").join("dear")).unwrap();
+    fs::write(folder.join("best_shares.json"), b"{\"caf\xe9\": 5}").unwrap();
+    let mut proxy = start(&folder, &config, port, metrics);
+    for name in names {
+        let kept = format!("{name}.damaged");
+        wait_for("the words", || {
+            proxy.log().lines().any(|line| line.contains("state_damaged") && line.contains(&kept)).then_some(())
+        });
+    }
+    let mut miner = Knowing::login(port, "x.rig");
+    assert!(miner.submit(10, "x.rig").is_some());
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().0.code(), Some(0));
+    assert!(folder.join("state.json.damaged").join("dear").is_dir());
+    assert_eq!(fs::read(folder.join("best_shares.json.damaged")).unwrap(), b"{\"caf\xe9\": 5}");
+    assert!(names.iter().all(|name| folder.join(name).is_file()));
+}
+
 /// A stop by signal loses nothing, and a start goes on.
 #[test]
 fn totals_workers_and_bests_go_on_after_a_restart() {

@@ -7,6 +7,7 @@
 mod best;
 mod counts;
 mod outcome;
+mod pool;
 mod runs;
 mod targets;
 #[cfg(test)]
@@ -15,7 +16,6 @@ mod window;
 mod worker;
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use best::{Best, Bests, ByName};
 pub use counts::{Counted, Counts, Faults, Tally};
 pub use outcome::{OUTCOMES, Outcome};
+pub use pool::{PoolRow, Slot, pool_key};
 pub use runs::Runs;
 pub use targets::{Targets, Weights};
 pub use window::{Sum, Window, Windows};
@@ -45,35 +46,6 @@ pub const KEPT: Span = Span::mins(7 * 24 * 60);
 const TIDY: Span = Span::mins(1);
 /// News that wait to be fetched. The driver fetches them after each batch.
 const MOST_NEWS: usize = 10_000;
-
-/// What is counted of a pool, by slot and address: another pool in the same slot is another row.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PoolRow {
-    /// Its shares.
-    pub counts: Counts,
-    /// Its last share of any kind.
-    pub last_share: Option<Time>,
-    /// Shares that met the network's target.
-    pub blocks: u64,
-}
-
-/// A configured slot.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Slot {
-    /// The row of the pool that is configured here.
-    pub pool: Arc<str>,
-    /// Good shares by time, with the squares of their difficulty.
-    pub windows: Windows,
-    /// The difficulty that the pool last set.
-    pub difficulty: Work,
-}
-
-/// The row of a pool: `A pool.example:3333`.
-pub fn pool_key(pool: PoolId, host: &str, port: u16) -> Arc<str> {
-    format!("{pool} {host}:{port}").into()
-}
 
 /// The ledger. What is serialised is what lasts; connections, the session's bests and the all-time bests (which have a
 /// file of their own) are not.
@@ -141,8 +113,19 @@ impl Ledger {
         self.session = Session { since: self.now, ..Session::default() };
         self.bests = bests;
         self.runs.begin(self.now);
+        self.windows_of_pools();
         self.configure(Time::ZERO, config);
         self
+    }
+
+    /// A file of before pools had windows of their own: a slot's are those of the pool that was in it.
+    fn windows_of_pools(&mut self) {
+        for slot in &self.slots {
+            if let Some(row) = self.pools.get_mut(&slot.pool).filter(|row| row.since.is_none()) {
+                row.windows = slot.windows.clone();
+            }
+        }
+        self.pools.values_mut().for_each(|row| row.since = row.since.or(Some(self.since)));
     }
 
     /// The config in force has changed: other pools in the slots, other weights.
@@ -150,8 +133,13 @@ impl Ledger {
         let now = self.at(now);
         self.slots.resize(config.pools.len().min(MAX_POOLS), Slot::default());
         for ((slot, pool), id) in self.slots.iter_mut().zip(&config.pools).zip(config.pool_ids()) {
-            slot.pool = pool_key(id, &pool.address.host, pool.address.port);
-            self.pools.entry(slot.pool.clone()).or_default();
+            let key = pool_key(id, &pool.address.host, pool.address.port);
+            if slot.pool != key {
+                // What the former pool asked for says nothing of this one.
+                *slot = Slot { pool: key, windows: core::mem::take(&mut slot.windows), ..Slot::default() };
+            }
+            let new = || PoolRow { since: Some(now), ..PoolRow::default() };
+            self.pools.entry(slot.pool.clone()).or_insert_with(new);
         }
         while self.pools.len() > MOST_POOLS {
             let unused = self.pools.iter().filter(|(key, _)| !self.slots.iter().any(|slot| slot.pool == **key));
@@ -193,6 +181,7 @@ impl Ledger {
         self.workers.retain(|_, row| row.connections > 0 || now.since(row.last_active()) < KEPT);
         self.workers.values_mut().for_each(|row| row.windows.forget(now));
         self.slots.iter_mut().for_each(|slot| slot.windows.forget(now));
+        self.pools.values_mut().for_each(|row| row.windows.forget(now));
         for windows in [&mut self.windows, &mut self.switches, &mut self.switch_losses] {
             windows.forget(now);
         }
@@ -298,14 +287,16 @@ impl Ledger {
         self.connections.insert(who.miner, connection);
     }
 
-    /// A place for one more worker, at the cost of the one that has been gone for longest.
+    /// A place for one more worker, at the cost of the one that has been gone for longest; of those that never sent a
+    /// share first, or names alone would push out who mines.
     fn make_room(&mut self) -> bool {
         if self.workers.len() < MOST_WORKERS {
             return true;
         }
         self.crowded_out = self.crowded_out.saturating_add(1);
         let idle = self.workers.iter().filter(|(_, row)| row.connections == 0);
-        let oldest = idle.min_by_key(|(_, row)| row.last_active()).map(|(key, _)| key.clone());
+        let oldest =
+            idle.min_by_key(|(_, row)| (row.last_share.is_some(), row.last_active())).map(|(key, _)| key.clone());
         oldest.is_some_and(|key| self.workers.remove(&key).is_some())
     }
 
@@ -346,6 +337,9 @@ impl Ledger {
         if let Some(row) = pool.and_then(|pool| self.pool_row(pool)) {
             row.counts.add(&share);
             row.last_share = Some(now);
+            if outcome.is_good() {
+                row.windows.add(now, work, 0.0);
+            }
         }
         if share.switch_lost {
             self.switch_losses.add(now, work, 0.0);
@@ -376,6 +370,13 @@ impl Ledger {
         }
         if self.bests.consider(&best) && self.news.len() < MOST_NEWS {
             self.news.push_back(best);
+        }
+    }
+
+    /// So many blocks of a pool are on record elsewhere: its counter, which may be older, is no lower.
+    pub fn recall_blocks(&mut self, key: &str, blocks: u64) {
+        if let Some(row) = self.pools.get_mut(key) {
+            row.blocks = row.blocks.max(blocks);
         }
     }
 

@@ -185,6 +185,68 @@ fn endless_names_are_bounded_and_nothing_is_lost_of_the_totals() {
     assert!(!ledger.workers().any(|(name, _)| name.as_ref() == "stranger-0"));
 }
 
+/// Names cost nothing; who only says one takes nobody's row.
+#[test]
+fn names_without_a_share_push_out_nobody_that_mined() {
+    let mut ledger = Ledger::new(&config());
+    for n in 0..20u64 {
+        let rig = who(n + 1, &format!("rig-{n}"));
+        join(&mut ledger, at(n), &rig);
+        good(&mut ledger, at(n), &rig, 0, 8);
+        leave(&mut ledger, at(n), &rig);
+    }
+    for n in 0..u64::from(MOST_WORKERS as u32) + 100 {
+        let stranger = who(n + 100, &format!("stranger-{n}"));
+        join(&mut ledger, at(100 + n), &stranger);
+        leave(&mut ledger, at(100 + n), &stranger);
+    }
+    assert_eq!(ledger.workers().len(), MOST_WORKERS);
+    assert_eq!(ledger.workers().filter(|(name, _)| name.starts_with("rig-")).count(), 20);
+}
+
+#[test]
+fn another_pool_in_a_slot_has_a_hash_rate_of_its_own() {
+    let mut ledger = Ledger::new(&config());
+    let rig = who(1, "rig");
+    join(&mut ledger, at(0), &rig);
+    let told = Difficulty::whole(512).unwrap();
+    ledger.observe(at(0), &Notice::PoolDifficulty { who: None, pool: PoolId(0), difficulty: told });
+    good(&mut ledger, at(10), &rig, 0, 8);
+    let mut other = config();
+    other.pools[0].address.host = "other.example".into();
+    ledger.configure(at(20), &other);
+    good(&mut ledger, at(30), &rig, 0, 2);
+    let sum = |key: &Arc<str>, ledger: &Ledger| ledger.pool(key).unwrap().windows.sum(Window::Hour, ledger.now()).work;
+    let keys: Vec<Arc<str>> = ledger.slots().iter().map(|slot| slot.pool.clone()).collect();
+    let before = pool_key(PoolId(0), &config().pools[0].address.host, config().pools[0].address.port);
+    assert_eq!((sum(&keys[0], &ledger), sum(&before, &ledger)), (work(2), work(8)));
+    assert_eq!(ledger.pool(&keys[0]).unwrap().since, Some(at(20)));
+    // The split is by slot: the weight is the slot's.
+    assert_eq!(ledger.slots()[0].windows.sum(Window::Hour, ledger.now()).work, work(10));
+    assert_eq!(ledger.slots()[0].difficulty, Work::default(), "the former pool's");
+    // A file of before: the pool that stands in the slot is the one whose shares the slot has.
+    let mut old: serde_json::Value = serde_json::to_value(&ledger).unwrap();
+    for (_, row) in old["pools"].as_object_mut().unwrap() {
+        row.as_object_mut().unwrap().remove("windows");
+        row.as_object_mut().unwrap().remove("since");
+    }
+    let read: Ledger = serde_json::from_value(old).unwrap();
+    let read = read.resume(&other, Span::ZERO, Bests::default());
+    assert_eq!((sum(&keys[0], &read), sum(&before, &read)), (work(10), work(0)));
+    let again = read.resume(&config(), Span::ZERO, Bests::default());
+    assert_eq!(sum(&before, &again), work(0), "once");
+}
+
+#[test]
+fn blocks_on_record_are_counted_again() {
+    let mut ledger = Ledger::new(&config());
+    let key = ledger.slots()[0].pool.clone();
+    ledger.recall_blocks(&key, 7);
+    ledger.recall_blocks(&key, 3);
+    ledger.recall_blocks("no such pool", 3);
+    assert_eq!(ledger.pool(&key).unwrap().blocks, 7);
+}
+
 #[test]
 fn thirty_days_of_shares_take_a_day_of_memory() {
     let mut ledger = Ledger::new(&config());

@@ -7,6 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::Uri;
 use dpmp_core::PoolId;
 use dpmp_core::config::{Config, Mode, PoolConfig, WEIGHT_SUM};
+use dpmp_core::notice::Fault;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refusal, give};
@@ -17,7 +18,7 @@ use super::{Shared, auto, banners, body, mask, weights, workers};
 use crate::logs::redact;
 use crate::luck;
 use crate::statistics::Snapshot;
-use crate::statistics::snapshot::{Best, ByWindow, Pool, Shares, Split};
+use crate::statistics::snapshot::{Best, ByWindow, Latency, Pool, Shares, Split, Switching};
 
 /// One value a window, as `m5`, `h1`, `h24`.
 pub(super) fn windows<T, V: serde::Serialize>(all: &ByWindow<T>, of: impl Fn(&T) -> V) -> Value {
@@ -52,6 +53,9 @@ pub(super) async fn state(State(shared): State<Arc<Shared>>, Extension(who): Ext
             "auto_balance": auto::shown(&board, config.oracle.max_deviation),
         },
         "shares": shares(&numbers.session),
+        "switching": windows(&numbers.switching, switching),
+        "luck": {"shares": numbers.share_luck, "best_share": numbers.session_luck},
+        "times_ms": {"job_fanout": times(&numbers.job_fanout), "share": times(&numbers.share_processing)},
         "best": {
             "session": best(&numbers, numbers.records.best_session.as_ref()),
             "ever": best(&numbers, numbers.records.best.as_ref()),
@@ -94,6 +98,11 @@ fn split(split: &Split) -> Value {
 }
 
 fn shares(shares: &Shares) -> Value {
+    // All of them, also before the first numbers.
+    let faults: Map<String, Value> = Fault::ALL
+        .iter()
+        .map(|fault| (fault.name().to_owned(), json!(shares.by_fault.get(fault.name()).copied().unwrap_or(0))))
+        .collect();
     json!({
         "submitted": shares.ended,
         "accepted": shares.accepted,
@@ -103,7 +112,24 @@ fn shares(shares: &Shares) -> Value {
         "late": shares.late,
         "lost": shares.lost,
         "switch_lost": shares.switch_lost,
+        "faults": faults,
     })
+}
+
+fn switching(switching: &Switching) -> Value {
+    json!({
+        "switches": switching.switches,
+        "per_hour": switching.per_hour,
+        "lost_shares": switching.lost_shares,
+        "lost_work": switching.lost_work,
+        "lost_ratio": switching.lost_ratio,
+    })
+}
+
+/// Lengths of time of the last hour, in milliseconds.
+fn times(times: &Latency) -> Value {
+    let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1e3);
+    json!({"p50": ms(times.p50_seconds), "p95": ms(times.p95_seconds), "p99": ms(times.p99_seconds)})
 }
 
 /// A best share, with its part of what the network of its pool asks for.
@@ -150,7 +176,6 @@ fn pool(board: &Board, id: PoolId, settings: &PoolConfig, numbers: &Pool, who: &
     let now = board.clock.now();
     let state = board.pool_state(id);
     let link = board.links.of(id);
-    let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1e3);
     let wallet = if who.is_owner() { settings.wallet.clone() } else { mask::wallet(&settings.wallet) };
     let rate = numbers.hashrate.five_minutes.hashes_per_second;
     let block = rate.zip(numbers.network_difficulty).filter(|(rate, _)| *rate > 0.0);
@@ -172,17 +197,14 @@ fn pool(board: &Board, id: PoolId, settings: &PoolConfig, numbers: &Pool, who: &
         "connections": state.as_ref().map(|state| state.connections),
         "message": link.and_then(|link| link.message.clone()),
         "hashrate": windows(&numbers.hashrate, |rate| rate.hashes_per_second),
-        "response_ms": {
-            "p50": ms(numbers.response.p50_seconds),
-            "p95": ms(numbers.response.p95_seconds),
-            "p99": ms(numbers.response.p99_seconds),
-        },
+        "response_ms": times(&numbers.response),
         "difficulty": numbers.difficulty.or(link.and_then(|link| link.difficulty)),
         "last_job": link.and_then(|link| link.last_job).map(|at| board.wall(at)),
         "height": numbers.height,
         "network_difficulty": numbers.network_difficulty,
         "payout": numbers.payout.and_then(payout),
         "block_seconds": block.and_then(|(rate, difficulty)| luck::expected_time(rate, difficulty)).map(|time| time.as_secs_f64()),
+        "block_odds_per_day": block.map(|(rate, difficulty)| luck::odds_per_day(rate, difficulty)),
         "jobs": numbers.jobs,
         "accepted": numbers.shares.accepted,
         "rejected": numbers.shares.rejected,
@@ -236,12 +258,11 @@ pub(super) async fn records(State(shared): State<Arc<Shared>>) -> Answer {
             "way": block.way,
         })
     });
-    let switching = &numbers.switching.hour;
     give(&json!({
         "blocks": blocks.collect::<Vec<_>>(),
         "best": records.best_workers.iter().map(|share| best(&numbers, Some(share))).collect::<Vec<_>>(),
         "imported": records.imported,
-        "switching": {"per_hour": switching.per_hour, "lost_ratio": switching.lost_ratio},
+        "switching": switching(&numbers.switching.hour),
     }))
 }
 

@@ -77,6 +77,7 @@ fn row(board: &Board, worker: &Worker, who: &Who) -> Value {
         "agent": shown(&worker.agent, who),
         "pool": worker.pool,
         "hashrate": windows(&worker.hashrate, |rate| rate.hashes_per_second),
+        "shares_per_minute": windows(&worker.hashrate, |rate| rate.shares_per_minute),
         "part": worker.share_of_work.map(|part| part * 100.0),
         "difficulty": worker.difficulty,
         "ended": worker.shares.ended,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dpmp_core::ledger::Window;
 use prometheus::{Error, Gauge, GaugeVec, IntGauge};
 
+use super::chain::ChainSeries;
 use super::series::Maker;
 use crate::logs::redact;
 use crate::statistics::Snapshot;
@@ -30,6 +31,9 @@ pub(super) struct MeasuredSeries {
     switch_lost: GaugeVec,
     best: GaugeVec,
     pool_best: GaugeVec,
+    chain: ChainSeries,
+    share_luck: Gauge,
+    best_luck: Gauge,
     workers: GaugeVec,
     facts_lost: IntGauge,
     total_work: Gauge,
@@ -95,6 +99,16 @@ impl MeasuredSeries {
                 "dpmp_pool_best_share_difficulty",
                 "True difficulty of the best share for the pool; 0: none yet.",
                 &["pool", "scope"],
+            )?,
+            chain: ChainSeries::new(make, pools)?,
+            share_luck: make.level(
+                "dpmp_session_share_luck",
+                "Difficulty that pools accepted over the work that was done since the start; 1 is neither luck nor bad luck, \
+                 NaN: no work yet.",
+            )?,
+            best_luck: make.level(
+                "dpmp_session_best_share_luck",
+                "Part of all sessions with as much work that have a lesser best share (0 to 1); NaN: no work yet.",
             )?,
             workers: make.levels(
                 "dpmp_workers",
@@ -181,6 +195,7 @@ impl MeasuredSeries {
         }
         for pool in &snapshot.pools {
             rates(&self.pool_hashrate, &[&pool.pool], &pool.hashrate);
+            self.chain.show(pool);
             for (scope, best) in [("session", &pool.best_session), ("all_time", &pool.best)] {
                 let series = self.pool_best.with_label_values(&[pool.pool.as_str(), scope]);
                 series.set(best.as_ref().map_or(0.0, |best| best.difficulty));
@@ -190,6 +205,8 @@ impl MeasuredSeries {
         self.workers.with_label_values(&["connected"]).set(connected as f64);
         self.workers.with_label_values(&["gone"]).set((snapshot.workers.len() - connected) as f64);
         self.facts_lost.set(i64::try_from(snapshot.facts_lost).unwrap_or(i64::MAX));
+        self.share_luck.set(snapshot.share_luck.unwrap_or(f64::NAN));
+        self.best_luck.set(snapshot.session_luck.unwrap_or(f64::NAN));
         self.total_work.set(snapshot.totals.work);
         let listed = if self.per_worker.load(Ordering::Relaxed) { &snapshot.workers[..] } else { &[] };
         self.workers(listed);

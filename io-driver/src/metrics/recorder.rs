@@ -122,7 +122,8 @@ impl Recorder {
                 self.metrics.results[result_index(verdict)].inc();
                 if let Some(pool) = pool {
                     self.verdict(*pool, verdict, assigned.map_or(0.0, |d| d.as_f64()));
-                    if let Some(response) = response {
+                    // Only an answer has a round trip.
+                    if let (Some(response), Verdict::Accepted | Verdict::Rejected { .. }) = (response, verdict) {
                         self.pool(*pool).response.observe(response.as_secs_f64());
                     }
                 }
@@ -270,4 +271,34 @@ fn result_index(verdict: &Verdict) -> usize {
         },
     };
     RESULTS.iter().position(|r| *r == name).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use dpmp_core::config::PoolConfig;
+    use dpmp_core::notice::Who;
+
+    use super::*;
+
+    #[test]
+    fn only_answers_have_a_round_trip() {
+        let metrics = Metrics::new(2).unwrap();
+        let config = Config::with_pools(vec![PoolConfig::new("A"), PoolConfig::new("B")], vec![500_000, 500_000]);
+        let mut recorder = Recorder::new(metrics.clone(), &config);
+        let rejected = Verdict::Rejected { code: 23, text: "low".into() };
+        for verdict in [Verdict::Accepted, Verdict::Lost, Verdict::Unanswered, Verdict::Abandoned, rejected] {
+            let result = Notice::ShareResult {
+                who: Who { miner: MinerId(1), peer: ([192, 0, 2, 5], 51_234).into(), worker: "rig".into() },
+                pool: Some(PoolId(0)),
+                verdict,
+                fault: None,
+                assigned: None,
+                worked: None,
+                achieved: 0.0,
+                response: Some(Span::secs(1)),
+            };
+            recorder.observe(Time::ZERO, &result);
+        }
+        assert_eq!(metrics.pool(PoolId(0)).response.get_sample_count(), 2);
+    }
 }

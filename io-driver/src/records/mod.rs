@@ -2,3 +2,5 @@
 
 pub mod bests;
 pub mod blocks;
+pub(crate) mod books;
+pub mod journal;

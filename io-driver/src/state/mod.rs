@@ -10,13 +10,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use safe::Loaded;
+
 pub use document::{Document, MEMORY, section};
 pub use writer::{Files, Job};
 
-/// Reads the file, or the one before it. A missing one is an empty document. One that cannot be used is set aside, never
-/// overwritten; the second value says so in words, one for each trouble.
-pub fn load(path: &Path) -> (Document, Vec<String>) {
-    let mut trouble = Vec::new();
+/// Reads the file, or the one before it. A missing one is an empty document. One that cannot be used, or not be read, is
+/// set aside, never overwritten.
+pub fn load(path: &Path) -> Loaded<Document> {
+    let mut loaded = Loaded::default();
     let previous = safe::previous(path);
     for candidate in [path, &previous] {
         match fs::read(candidate) {
@@ -24,23 +26,21 @@ pub fn load(path: &Path) -> (Document, Vec<String>) {
                 Ok(document) => {
                     if candidate == previous {
                         let words = "is used instead: at most what came after the last save but one is forgotten";
-                        trouble.push(format!("{} {words}", candidate.display()));
+                        loaded.trouble.push(format!("{} {words}", candidate.display()));
                     }
-                    return (document, trouble);
+                    loaded.value = document;
+                    return loaded;
                 }
-                Err(why) => {
-                    let kept = safe::set_aside(candidate);
-                    trouble.push(format!("{} cannot be used ({why}); {kept}", candidate.display()));
-                }
+                Err(why) => loaded.set_aside(candidate, &format!("cannot be used ({why})")),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => trouble.push(format!(
-                "{} cannot be read: {error}; let the user that runs dpmp read and write it",
-                candidate.display()
-            )),
+            Err(error) => {
+                let mend = "let the user that runs dpmp read and write it";
+                loaded.set_aside(candidate, &format!("cannot be read: {error}; {mend}"));
+            }
         }
     }
-    (Document::default(), trouble)
+    loaded
 }
 
 fn understand(bytes: &[u8]) -> Result<Document, String> {
@@ -67,8 +67,9 @@ mod tests {
     }
 
     fn number(path: &Path) -> (Option<u64>, usize) {
-        let (document, trouble) = load(path);
-        (document.get("number").unwrap(), trouble.len())
+        let loaded = load(path);
+        assert!(!loaded.keep_off);
+        (loaded.value.get("number").unwrap(), loaded.trouble.len())
     }
 
     #[test]
@@ -85,7 +86,7 @@ mod tests {
         let mut aside = 0;
         for bad in [&b""[..], b"{\"version\":2,\"checks", b"{\"version\":99}", b"[]", b"<html>", &[0xff, 0xfe]] {
             fs::write(&path, bad).unwrap();
-            let (document, trouble) = load(&path);
+            let Loaded { value: document, trouble, .. } = load(&path);
             assert_eq!(document.get::<u64>("number").unwrap(), Some(2));
             assert!(trouble[0].contains("was kept as"), "{trouble:?}");
             assert!(!path.exists());
@@ -95,6 +96,19 @@ mod tests {
             assert_eq!(now, aside, "none took the name of another");
         }
         assert_eq!(fs::read(path.with_file_name("state.json.damaged-6")).unwrap(), [0xff, 0xfe]);
+    }
+
+    /// A folder in its place stands for all that cannot be read: rights do not stop the tests' user.
+    #[test]
+    fn what_cannot_be_read_is_kept() {
+        let path = file("unreadable");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("dear"), "x").unwrap();
+        fs::create_dir(safe::previous(&path)).unwrap();
+        assert_eq!(number(&path), (None, 2));
+        safe::write(&path, &document(4).text().unwrap()).unwrap();
+        assert_eq!(number(&path), (Some(4), 0));
+        assert!(path.with_file_name("state.json.damaged").join("dear").exists());
     }
 
     #[test]

@@ -44,21 +44,46 @@ pub fn sync_folder(path: &Path) {
     }
 }
 
-/// Gives a file that cannot be used a name under which nobody looks for it, and says in words what became of it.
-pub fn set_aside(path: &Path) -> String {
-    let aside = free_name(path);
-    match fs::rename(path, &aside) {
-        Ok(()) => format!("it was kept as {}", aside.display()),
-        Err(error) => format!("it could not be renamed to {}: {error}", aside.display()),
-    }
+/// What was read of files that are written anew later.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded<T> {
+    /// What could be used.
+    pub value: T,
+    /// In words, one for each trouble.
+    pub trouble: Vec<String>,
+    /// Something that cannot be used stands where the next save would be: there must be none.
+    pub keep_off: bool,
 }
 
-/// As [`set_aside`], and the file stays where it is, too.
-pub fn copy_aside(path: &Path) -> String {
-    let aside = free_name(path);
-    match fs::copy(path, &aside) {
-        Ok(_) => format!("the file as it was is kept as {}", aside.display()),
-        Err(error) => format!("it could not be copied to {}: {error}", aside.display()),
+impl<T> Loaded<T> {
+    /// A file cannot be used: gives it a name under which nobody looks for it. If that cannot be done it must not be
+    /// written over.
+    pub(crate) fn set_aside(&mut self, path: &Path, why: &str) {
+        let aside = free_name(path);
+        let kept =
+            fs::rename(path, &aside).map_err(|error| format!("could not be renamed to {}: {error}", aside.display()));
+        self.kept(path, why, kept.map(|()| format!("it was kept as {}", aside.display())));
+    }
+
+    /// As [`Loaded::set_aside`], and the file stays where it is, too.
+    pub(crate) fn copy_aside(&mut self, path: &Path, why: &str) {
+        let aside = free_name(path);
+        let kept =
+            fs::copy(path, &aside).map_err(|error| format!("could not be copied to {}: {error}", aside.display()));
+        self.kept(path, why, kept.map(|_| format!("the file as it was is kept as {}", aside.display())));
+    }
+
+    fn kept(&mut self, path: &Path, why: &str, kept: Result<String, String>) {
+        let words = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.keep_off = true;
+                format!(
+                    "it {error}; so that it is not written over, nothing is saved here: move it away, and restart dpmp"
+                )
+            }
+        };
+        self.trouble.push(format!("{} {why}; {words}", path.display()));
     }
 }
 
@@ -71,4 +96,31 @@ fn free_name(path: &Path) -> PathBuf {
         aside = with_tail(path, &format!(".damaged-{n}"));
     }
     aside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_put_aside_is_not_to_be_written_over() {
+        let folder = std::env::temp_dir().join(format!("dpmp-aside-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("state.json");
+        fs::write(&path, "dear").unwrap();
+        let mut loaded = Loaded::<u32>::default();
+        loaded.copy_aside(&path, "is odd");
+        assert!(!loaded.keep_off && path.exists());
+        // All names are taken, by folders.
+        for n in 1..=MOST_ASIDE {
+            let tail = if n == 1 { ".damaged".to_owned() } else { format!(".damaged-{n}") };
+            let _ = fs::remove_file(with_tail(&path, &tail));
+            fs::create_dir_all(with_tail(&path, &tail).join("full")).unwrap();
+        }
+        loaded.set_aside(&path, "cannot be used");
+        assert!(loaded.keep_off);
+        assert!(loaded.trouble[1].contains("nothing is saved here"), "{:?}", loaded.trouble);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
+    }
 }

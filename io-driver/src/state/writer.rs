@@ -6,12 +6,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dpmp_core::ledger::Best;
 use log::Level;
 
 use super::safe;
 use crate::logs::line;
-use crate::records::bests;
+use crate::records::bests::BestShares;
+use crate::records::journal::Journal;
 
 /// Jobs that may wait.
 const WAITING: usize = 4;
@@ -22,9 +22,9 @@ pub enum Job {
     /// `state.json`, whole.
     State(Vec<u8>),
     /// `best_shares.json`, whole; the journal is in it.
-    Bests(Vec<u8>),
-    /// New best shares, for the journal.
-    News(Vec<Best>),
+    Bests(Box<BestShares>),
+    /// There is news in the journal: to the disk with it.
+    News,
 }
 
 /// Where everything is that lasts: beside the config.
@@ -35,17 +35,20 @@ pub struct Files {
 }
 
 impl Files {
-    /// Starts the thread. `state`: the path of `state.json`; `best_shares`: that of `best_shares.json`.
-    pub fn start(state: PathBuf, best_shares: PathBuf) -> io::Result<Files> {
+    /// Starts the thread. `state`: the path of `state.json`; `best_shares`: that of `best_shares.json`. Either is `None` if
+    /// something stands there that must not be written over.
+    pub fn start(state: Option<PathBuf>, best_shares: Option<PathBuf>, journal: Journal) -> io::Result<Files> {
         let (jobs, receiver) = sync_channel::<Job>(WAITING);
         let (finished, done) = sync_channel(1);
         thread::Builder::new().name("files".to_owned()).spawn(move || {
             let mut failing = [false; 3];
             for job in receiver {
-                let (kind, path, result) = match &job {
-                    Job::State(text) => (0, state.as_path(), safe::write(&state, text)),
-                    Job::Bests(text) => (1, best_shares.as_path(), bests::save(&best_shares, text)),
-                    Job::News(news) => (2, best_shares.as_path(), bests::append(&best_shares, news)),
+                let (kind, path, result) = match (&job, &state, &best_shares) {
+                    (Job::State(text), Some(path), _) => (0, path.as_path(), safe::write(path, text)),
+                    (Job::Bests(shares), _, Some(path)) => (1, path.as_path(), journal.save(shares)),
+                    (Job::News, _, _) => (2, journal.best_shares(), journal.sync()),
+                    // Said at the start.
+                    (Job::State(_), None, _) | (Job::Bests(_), _, None) => continue,
                 };
                 if let (Err(error), false) = (&result, failing[kind]) {
                     say(path, error);

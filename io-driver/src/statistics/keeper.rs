@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dpmp_core::config::Config;
-use dpmp_core::ledger::{Best, Ledger, Window};
+use dpmp_core::ledger::Ledger;
 use dpmp_core::{Memory, Notice, Time};
 use log::Level;
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,10 @@ use super::latency::Readings;
 use super::live::Live;
 use super::snapshot::{Block, Snapshot};
 use super::take::Subject;
+use super::tell::tell;
 use crate::clock::{Clock, unix_micros};
 use crate::logs::line;
-use crate::records::bests::{self, BestShares};
+use crate::records::bests::BestShares;
 use crate::state::{Document, Files, Job, MEMORY, section};
 
 /// What lasts is written this often, if anything has changed.
@@ -90,7 +91,8 @@ pub(super) struct Keeper {
 
 /// What is to be done, and when.
 pub(super) struct Pending {
-    news: Vec<Best>,
+    /// There are new best shares, which the loop has written down.
+    news: bool,
     /// Something has changed since the last save.
     changed: bool,
     bests_changed: bool,
@@ -103,7 +105,7 @@ impl Pending {
     /// `bests_changed`: the file is to be written at the first save.
     pub(super) fn new(bests_changed: bool) -> Pending {
         let now = Instant::now();
-        Pending { news: Vec::new(), changed: false, bests_changed, saved: now, told: now, shown: None }
+        Pending { news: false, changed: false, bests_changed, saved: now, told: now, shown: None }
     }
 }
 
@@ -114,7 +116,13 @@ impl Keeper {
             match self.inbox.next(self.deadline()) {
                 Some(Message::Facts(facts)) => self.facts(&facts),
                 Some(Message::Config(config)) => {
+                    let before: Vec<_> = self.ledger.slots().iter().map(|slot| slot.pool.clone()).collect();
                     self.ledger.configure(self.clock.now(), &config);
+                    for (id, (slot, before)) in config.pool_ids().zip(self.ledger.slots().iter().zip(before)) {
+                        if slot.pool != before {
+                            self.live.replaced(id);
+                        }
+                    }
                     self.config = *config;
                     self.state.changed = true;
                 }
@@ -135,7 +143,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let tell = self.state.told + TELL_EVERY;
-        let retry = (!self.state.news.is_empty()).then(|| Instant::now() + Duration::from_millis(20));
+        let retry = self.state.news.then(|| Instant::now() + Duration::from_millis(20));
         let save = self.state.changed.then(|| (self.state.saved + SAVE_EVERY).max(Instant::now()));
         [Some(tell), save, retry].into_iter().flatten().min().unwrap_or(tell)
     }
@@ -151,9 +159,9 @@ impl Keeper {
             }
         }
         self.state.changed |= !facts.is_empty();
-        let before = self.state.news.len();
-        self.state.news.extend(self.ledger.take_news());
-        self.state.bests_changed |= self.state.news.len() > before;
+        let news = self.ledger.take_news().count() > 0;
+        self.state.news |= news;
+        self.state.bests_changed |= news;
     }
 
     fn block(&mut self, notice: &Notice) {
@@ -165,13 +173,8 @@ impl Keeper {
     }
 
     fn housekeeping(&mut self) {
-        if !self.state.news.is_empty() {
-            let news = std::mem::take(&mut self.state.news);
-            if let Some(files) = &self.files
-                && let Err(Job::News(news)) = files.offer(Job::News(news))
-            {
-                self.state.news = news;
-            }
+        if self.state.news {
+            self.state.news = self.files.as_ref().is_some_and(|files| files.offer(Job::News).is_err());
         }
         if self.state.changed && self.state.saved.elapsed() >= SAVE_EVERY {
             self.save(None);
@@ -229,10 +232,7 @@ impl Keeper {
         }
         if self.state.bests_changed {
             self.best_shares.bests = self.ledger.bests().clone();
-            match bests::text(&self.best_shares) {
-                Ok(text) => jobs.push(Job::Bests(text)),
-                Err(error) => line(Level::Error, "state_not_written").show("err", error).send(),
-            }
+            jobs.push(Job::Bests(Box::new(self.best_shares.clone())));
         }
         for job in jobs {
             let bests = matches!(job, Job::Bests(_));
@@ -264,34 +264,4 @@ impl Keeper {
             files.finish(deadline);
         }
     }
-}
-
-/// The measured split for the log, over the last hour.
-fn tell(snapshot: &Snapshot) {
-    let split = &snapshot.split.hour;
-    if split.pools.iter().all(|pool| pool.shares == 0) {
-        return;
-    }
-    let mut told = line(Level::Info, "split_measured").text("window", Window::Hour.label());
-    for pool in &split.pools {
-        let (key, none) = (&pool.pool, f64::NAN);
-        told = told
-            .number(&format!("share{key}"), rounded(pool.achieved.unwrap_or(none), 1e4))
-            .number(&format!("target{key}"), rounded(pool.target, 1e6))
-            .number(&format!("error{key}_points"), rounded(pool.error_points.unwrap_or(none), 1e2))
-            .number(&format!("low{key}_points"), rounded(pool.low_points.unwrap_or(none), 1e2))
-            .number(&format!("high{key}_points"), rounded(pool.high_points.unwrap_or(none), 1e2));
-    }
-    let switching = &snapshot.switching.hour;
-    told.value("collecting", split.collecting)
-        .value("switches", switching.switches)
-        .value("switch_lost_shares", switching.lost_shares)
-        .number("switch_lost_percent", rounded(switching.lost_ratio.unwrap_or(0.0) * 100.0, 1e3))
-        .number("hashrate", snapshot.hashrate.hour.hashes_per_second.unwrap_or(f64::NAN))
-        .value("miners", snapshot.miners.ready)
-        .send();
-}
-
-fn rounded(value: f64, scale: f64) -> f64 {
-    (value * scale).round() / scale
 }

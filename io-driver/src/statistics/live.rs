@@ -66,6 +66,12 @@ impl Live {
         &mut self.pools[pool.index()]
     }
 
+    /// Another pool is in the slot: nothing of what the former one did is its. Connections close by themselves.
+    pub(super) fn replaced(&mut self, pool: PoolId) {
+        let slot = self.pool(pool);
+        *slot = PoolLive { connected: slot.connected, worked: slot.worked, ..PoolLive::default() };
+    }
+
     /// Miners that could work for the pool now.
     pub(super) fn usable(&self, pool: PoolId) -> u64 {
         self.miners.values().filter(|miner| miner.usable.get(pool.index()) == Some(&true)).count() as u64
@@ -102,7 +108,8 @@ impl Live {
             Notice::MinerIdle { who } => self.works_for(now, who.miner, None),
             Notice::ShareResult { pool: Some(pool), verdict, response, .. } => {
                 let pool = self.pool(*pool);
-                if let Some(response) = response {
+                // Only an answer has a round trip: a wait that nobody ended would say how patient we are.
+                if let (Some(response), Verdict::Accepted | Verdict::Rejected { .. }) = (response, verdict) {
                     pool.response.record(now, *response);
                 }
                 if let Verdict::Rejected { text, .. } = verdict {
@@ -219,6 +226,36 @@ mod tests {
         assert_eq!(live.pool(a).down.as_ref().unwrap().0, at(9));
         live.observe(at(14), &Notice::PoolUsable { who: who(1), pool: a, reconnected: false, other_alive: false });
         assert!(live.pool(a).down.is_none());
+    }
+
+    fn answered(live: &mut Live, verdict: Verdict, took: Span) {
+        let (who, pool, response) = (who(1), Some(PoolId(0)), Some(took));
+        let result = Notice::ShareResult {
+            who,
+            pool,
+            verdict,
+            fault: None,
+            assigned: None,
+            worked: None,
+            achieved: 0.0,
+            response,
+        };
+        live.observe(at(1), &result);
+    }
+
+    #[test]
+    fn only_answers_have_a_round_trip() {
+        let mut live = Live::default();
+        for verdict in [Verdict::Lost, Verdict::Unanswered, Verdict::Abandoned] {
+            answered(&mut live, verdict, Span::secs(30));
+        }
+        answered(&mut live, Verdict::Accepted, Span::millis(20));
+        answered(&mut live, Verdict::Rejected { code: 21, text: "stale".into() }, Span::millis(20));
+        let shown = live.pool(PoolId(0)).response.show(at(1));
+        assert_eq!(shown.count, 2);
+        assert!(shown.max_seconds.unwrap() < 0.03, "{shown:?}");
+        live.replaced(PoolId(0));
+        assert_eq!((live.pool(PoolId(0)).response.show(at(1)).count, &live.pool(PoolId(0)).words), (0, &None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Statistics: the ledger, what stands now, and the snapshots that screens and metrics show.
 //!
-//! `snapshot` names what can be had, `take` fills it, `interval` says how sure a split is; `live` is what stands now,
+//! `snapshot` names what can be had, `take` fills it, `interval` says how sure a split is, `tell` tells the
+//! log of it; `live` is what stands now,
 //! `latency` how long things take; `keeper` is the thread that owns it all, `channel` the way to it.
 
 mod channel;
@@ -10,23 +11,26 @@ mod latency;
 mod live;
 pub mod snapshot;
 mod take;
+mod tell;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use dpmp_core::config::Config;
-use dpmp_core::ledger::{Best, Bests, Ledger};
+use dpmp_core::ledger::{Bests, Ledger};
 use dpmp_core::notice::BlockWay;
-use dpmp_core::{Memory, Notice, PoolId, Span, Work};
+use dpmp_core::{Memory, Notice, PoolId, Span};
 use log::Level;
 
 use crate::clock::{Clock, unix_micros};
 use crate::logs::line;
-use crate::records::blocks::BlockLine;
-use crate::records::{bests, blocks};
-use crate::state::{self, Files, MEMORY, safe};
+use crate::records::bests;
+use crate::records::blocks::{BlockLine, Blocks};
+use crate::records::books::Books;
+use crate::records::journal::{self, Journal, Written};
+use crate::state::{self, Files, MEMORY};
 pub use channel::{NotTaken, Reply, Reporter, Statistics};
 use keeper::{Keeper, Pending, Saved};
 use latency::Readings;
@@ -65,8 +69,8 @@ pub(crate) struct Started {
     pub(crate) reporter: Reporter,
     /// For everybody else.
     pub(crate) statistics: Statistics,
-    /// The difficulty of the best share of all.
-    pub(crate) record: f64,
+    /// For the loop: where it writes down what must not be lost.
+    pub(crate) books: Option<Books>,
     /// Ends after the loop, with the last snapshot.
     pub(crate) thread: JoinHandle<Arc<Snapshot>>,
 }
@@ -78,12 +82,13 @@ pub(crate) fn start(
     clock: Clock,
     stopwatch: &Stopwatch,
 ) -> io::Result<Started> {
-    let (document, trouble) = places.map(|places| state::load(&places.state)).unwrap_or_default();
-    trouble.iter().for_each(|words| damaged(words));
-    let lame = |why: String| {
+    let mut state = places.map(|places| state::load(&places.state)).unwrap_or_default();
+    let document = std::mem::take(&mut state.value);
+    let mut lame = |why: String| {
         // The file is fine but for this section: a copy is kept, since the next save drops it.
-        let kept = places.map(|places| safe::copy_aside(&places.state)).unwrap_or_default();
-        damaged(&format!("state.json: {why}; all else in it is used; {kept}"));
+        if let Some(places) = places {
+            state.copy_aside(&places.state, &format!("is used but for this: {why}"));
+        }
     };
     let memory = document.get(MEMORY).unwrap_or_else(|why| {
         lame(why);
@@ -93,38 +98,54 @@ pub(crate) fn start(
         lame(why);
         None
     });
-    let (best_shares, trouble) = places.map(|places| bests::load(&places.best_shares())).unwrap_or_default();
-    trouble.iter().for_each(|words| damaged(words));
-    let (blocks, trouble) = places.map(|places| blocks::load(&places.blocks())).unwrap_or_default();
-    trouble.iter().for_each(|words| damaged(words));
-    let mut all = best_shares.bests.clone();
-    blocks.iter().for_each(|block| recall(&mut all, block));
+    let best_shares = places.map(|places| bests::load(&places.best_shares())).unwrap_or_default();
+    let (blocks, found) = places.map(|places| Blocks::open(&places.blocks())).unzip();
+    let found = found.unwrap_or_default();
+    [&state.trouble, &best_shares.trouble, &found.trouble].into_iter().flatten().for_each(|words| damaged(words));
+    let mut all = best_shares.value.bests.clone();
+    for best in found.bests.workers.values().chain(found.bests.pools.values()) {
+        all.consider(best);
+    }
     let mut ledger = match saved {
         Some(saved) => saved.ledger.resume(config, down(saved.saved), all),
         None => Ledger::default().resume(config, Span::ZERO, all),
     };
+    found.of_pool.iter().for_each(|(pool, blocks)| ledger.recall_blocks(pool, *blocks));
     ledger.wall_clock(clock.now(), unix_micros());
     let (reporter, statistics, inbox) = channel::channel();
-    let files = places.map(|places| Files::start(places.state.clone(), places.best_shares())).transpose()?;
+    let journal = places.map(|places| Journal::of(&places.best_shares()));
+    let files = places.zip(journal.as_ref()).map(|(places, journal)| {
+        let unless = |keep_off: bool, path: PathBuf| (!keep_off).then_some(path);
+        let best_shares = unless(best_shares.keep_off, places.best_shares());
+        Files::start(unless(state.keep_off, places.state.clone()), best_shares, journal.clone())
+    });
+    let files = files.transpose()?;
     let memory: Memory = memory.unwrap_or_default();
-    let record = ledger.bests().overall().map_or(0.0, |best| best.difficulty.as_f64());
+    let books = journal.zip(blocks).map(|(journal, blocks)| Books {
+        best_shares: journal.best_shares().to_owned(),
+        written: Written::of(ledger.bests()),
+        record: ledger.bests().overall().map_or(0.0, |best| best.difficulty.as_f64()),
+        journal,
+        blocks,
+        failing: false,
+    });
     let keeper = Keeper {
         inbox,
         clock,
         config: config.clone(),
         // What v2 left, what the journal holds, and what a block tells is written into the file at the first save.
-        state: Pending::new(places.is_some_and(|places| needs_writing(places, &best_shares, ledger.bests()))),
+        state: Pending::new(places.is_some_and(|places| needs_writing(places, &best_shares.value, ledger.bests()))),
         ledger,
         live: Live::default(),
         readings: Readings::new(stopwatch.clone()),
-        best_shares,
-        blocks: blocks.iter().map(snapshot::Block::from).collect(),
+        best_shares: best_shares.value,
+        blocks: found.latest.iter().map(snapshot::Block::from).collect(),
         document,
         memory: memory.clone(),
         files,
     };
     let thread = thread::Builder::new().name("statistics".to_owned()).spawn(move || keeper.run())?;
-    Ok(Started { memory, reporter, statistics, record, thread })
+    Ok(Started { memory, reporter, statistics, books, thread })
 }
 
 fn damaged(words: &str) {
@@ -138,17 +159,8 @@ fn down(saved: u64) -> Span {
 }
 
 fn needs_writing(places: &Places, read: &bests::BestShares, now: &Bests) -> bool {
-    !read.imported.is_empty() || read.bests != *now || bests::journal(&places.best_shares()).exists()
-}
-
-/// A block is somebody's best share, whatever else was lost.
-fn recall(bests: &mut Bests, block: &BlockLine) {
-    bests.consider(&Best {
-        difficulty: Work::nearest(block.difficulty),
-        worker: block.worker.as_str().into(),
-        pool: block.pool.as_str().into(),
-        unix: block.at,
-    });
+    let journal = [journal::path, journal::put_away].map(|path| path(&places.best_shares()));
+    !read.imported.is_empty() || read.bests != *now || journal.iter().any(|path| path.exists())
 }
 
 /// The line of a block candidate; none for any other notice. `key`: the pool's, by slot.
@@ -178,26 +190,6 @@ pub(crate) fn block_line(
         coinbase: hex(&block.coinbase),
         branches: block.branches.iter().map(|branch| hex(branch)).collect(),
     })
-}
-
-/// Writes a block candidate down, to the disk. Called by the loop before the miner is answered. One that cannot be
-/// written is in the log, and goes to the pool all the same.
-pub(crate) fn write_block(path: &Path, block: &BlockLine) {
-    if let Err(error) = blocks::append(path, block) {
-        line(Level::Error, "block_not_written")
-            .show("path", path.display())
-            .show("err", error)
-            .text("hash", &block.hash)
-            .text("text", "the pool has been sent the block; only this list lacks it")
-            .send();
-    }
-}
-
-/// Writes down a share that beats all that were before it. Called by the loop before the miner is answered.
-pub(crate) fn write_record(places: &Places, best: &Best) {
-    if let Err(error) = bests::append_record(&places.best_shares(), best) {
-        line(Level::Warn, "record_not_written").show("err", error).text("text", "it is saved within a minute").send();
-    }
 }
 
 impl From<&BlockLine> for snapshot::Block {

@@ -41,6 +41,9 @@ pub struct Snapshot {
     pub session: Shares,
     /// Luck of this session by its best share: the part of all sessions with as much work that have a lesser best.
     pub session_luck: Option<f64>,
+    /// Luck of this session by its shares: what pools accepted over what all good shares have shown. 1 is neither luck nor
+    /// bad luck, and always so where miners are told what their pool asks for.
+    pub share_luck: Option<f64>,
     /// Shares for ever.
     pub totals: Shares,
     /// How much of the work went where.

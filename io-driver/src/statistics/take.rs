@@ -79,6 +79,7 @@ impl Subject<'_> {
             hashrate: self.rates(ledger.windows(), ledger.since()),
             session: self.shares(&ledger.session().totals, ledger.session().since),
             session_luck: self.luck(),
+            share_luck: luck::share_luck(ledger.session().totals.paid.as_f64(), ledger.session().totals.work.as_f64()),
             totals: self.shares(ledger.totals(), ledger.since()),
             split: ByWindow::each(|window| self.split(window)),
             switching: ByWindow::each(|window| self.switching(window)),
@@ -236,7 +237,11 @@ impl Subject<'_> {
         let Some(slot) = ledger.slots().get(id.index()) else { return shown };
         let difficulty = slot.difficulty.as_f64();
         shown.difficulty = (difficulty > 0.0).then_some(difficulty);
-        shown.hashrate = self.rates(&slot.windows, ledger.since());
+        let row = ledger.pool(&slot.pool);
+        if let Some(row) = row {
+            // The pool's own, not the slot's: another may have been here an hour ago.
+            shown.hashrate = self.rates(&row.windows, row.since.unwrap_or(ledger.since()));
+        }
         let rate = &shown.hashrate;
         let rate = rate.hour.hashes_per_second.or(rate.five_minutes.hashes_per_second);
         if let (Some(rate), Some(network)) = (rate, shown.network_difficulty) {
@@ -245,7 +250,7 @@ impl Subject<'_> {
         }
         shown.best_session = ledger.session().bests.pools.get(&slot.pool).map(Best::from);
         shown.best = ledger.bests().pools.get(&slot.pool).map(Best::from);
-        if let Some(row) = ledger.pool(&slot.pool) {
+        if let Some(row) = row {
             shown.last_share = row.last_share.map(|at| ledger.unix(at));
             shown.shares = self.shares(&row.counts, ledger.since());
             shown.blocks = row.blocks;
