@@ -169,6 +169,23 @@ fn a_silent_pool_that_is_the_only_one_is_worked_for_as_long_as_it_stands() {
     assert_eq!(rig.works_for(1), None);
 }
 
+/// I9: pools quote what they were told, and their words go into the log.
+#[test]
+fn a_pools_words_are_told_without_wallet_and_password() {
+    let mut config = config(50, 50);
+    config.pools[0].wallet = "shortwallet".into();
+    config.pools[0].password = Some("s3cret!".into());
+    let mut rig = Rig::new(config, &memory(8, 4));
+    rig.miner_ready(1, "cgminer/4.11.1");
+    rig.pool_connects(A);
+    rig.pool(A, r#"{"id":1,"result":[[],"aabbccdd",8],"error":null}"#);
+    rig.pool(A, r#"{"id":null,"method":"client.show_message","params":["hello shortwallet.rig, s3cret!"]}"#);
+    rig.pool(A, r#"{"id":2,"result":null,"error":[24,"unknown user shortwallet.rig or password s3cret!",null]}"#);
+    let told = format!("{:?}", rig.notices);
+    assert!(told.contains("unknown user ***********.") && told.contains("or password *******"), "{told}");
+    assert!(!told.contains("shortwallet") && !told.contains("s3cret"), "{told}");
+}
+
 #[test]
 fn a_refused_worker_takes_only_that_pool_out() {
     let mut rig = Rig::new(config(50, 50), &memory(8, 4));
