@@ -225,7 +225,7 @@ fn another_pool_in_a_slot_has_a_hash_rate_of_its_own() {
     assert_eq!(ledger.slots()[0].windows.sum(Window::Hour, ledger.now()).work, work(10));
     assert_eq!(ledger.slots()[0].difficulty, Work::default(), "the former pool's");
     // A file of before: the pool that stands in the slot is the one whose shares the slot has.
-    let mut old: serde_json::Value = serde_json::to_value(&ledger).unwrap();
+    let mut old = serde_json::to_value(&ledger).unwrap();
     for (_, row) in old["pools"].as_object_mut().unwrap() {
         row.as_object_mut().unwrap().remove("windows");
         row.as_object_mut().unwrap().remove("since");
