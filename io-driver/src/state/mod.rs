@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 
 pub use document::{Document, MEMORY, section};
-pub use writer::{Files, Job};
+pub use writer::{Files, Job, Moved};
 
 /// Reads the file, or the one before it. A missing one is an empty document. One that cannot be used is set aside, never
 /// overwritten; the second value says so in words, one for each trouble.

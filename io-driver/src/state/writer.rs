@@ -2,14 +2,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use dpmp_core::ledger::Best;
+use dpmp_core::notice::WeightsSource;
 use log::Level;
 
 use super::safe;
+use crate::live_weights::{self, LiveWeights};
 use crate::logs::line;
 use crate::records::bests;
 
@@ -25,6 +28,17 @@ pub enum Job {
     Bests(Vec<u8>),
     /// New best shares, for the journal.
     News(Vec<Best>),
+    /// Other weights hold: before, now, and by whom.
+    Weights(Moved),
+}
+
+/// A change of weights.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub(crate) live: Arc<LiveWeights>,
+    pub(crate) prev: Arc<[u32]>,
+    pub(crate) now: Arc<[u32]>,
+    pub(crate) source: WeightsSource,
 }
 
 /// Where everything is that lasts: beside the config.
@@ -40,12 +54,16 @@ impl Files {
         let (jobs, receiver) = sync_channel::<Job>(WAITING);
         let (finished, done) = sync_channel(1);
         thread::Builder::new().name("files".to_owned()).spawn(move || {
-            let mut failing = [false; 3];
+            let mut failing = [false; 4];
             for job in receiver {
                 let (kind, path, result) = match &job {
                     Job::State(text) => (0, state.as_path(), safe::write(&state, text)),
                     Job::Bests(text) => (1, best_shares.as_path(), bests::save(&best_shares, text)),
                     Job::News(news) => (2, best_shares.as_path(), bests::append(&best_shares, news)),
+                    Job::Weights(moved) => {
+                        let Moved { live, prev, now, source } = moved;
+                        (3, Path::new(live_weights::NAME), live.follow(prev, now, *source))
+                    }
                 };
                 if let (Err(error), false) = (&result, failing[kind]) {
                     say(path, error);

@@ -16,9 +16,10 @@ use super::live::Live;
 use super::snapshot::{Block, Snapshot};
 use super::take::Subject;
 use crate::clock::{Clock, unix_micros};
+use crate::live_weights::LiveWeights;
 use crate::logs::line;
 use crate::records::bests::{self, BestShares};
-use crate::state::{Document, Files, Job, MEMORY, section};
+use crate::state::{Document, Files, Job, MEMORY, Moved, section};
 
 /// What lasts is written this often, if anything has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -85,12 +86,15 @@ pub(super) struct Keeper {
     pub(super) memory: Memory,
     /// None: nothing lasts.
     pub(super) files: Option<Files>,
+    /// What remembers weights that were moved; none: nothing.
+    pub(super) weights: Option<Arc<LiveWeights>>,
     pub(super) state: Pending,
 }
 
 /// What is to be done, and when.
 pub(super) struct Pending {
     news: Vec<Best>,
+    moved: Option<Moved>,
     /// Something has changed since the last save.
     changed: bool,
     bests_changed: bool,
@@ -103,7 +107,7 @@ impl Pending {
     /// `bests_changed`: the file is to be written at the first save.
     pub(super) fn new(bests_changed: bool) -> Pending {
         let now = Instant::now();
-        Pending { news: Vec::new(), changed: false, bests_changed, saved: now, told: now, shown: None }
+        Pending { news: Vec::new(), moved: None, changed: false, bests_changed, saved: now, told: now, shown: None }
     }
 }
 
@@ -120,7 +124,12 @@ impl Keeper {
                 }
                 Some(Message::Memory(memory)) => {
                     self.state.changed |= memory != self.memory;
+                    // Who switches the automatic balance wants that to last, whatever happens next.
+                    let chosen = memory.oracle.choice != self.memory.oracle.choice;
                     self.memory = memory;
+                    if chosen {
+                        self.save(None);
+                    }
                 }
                 Some(Message::Ask(reply)) => reply(self.snapshot(FRESH)),
                 Some(Message::End) => break,
@@ -135,7 +144,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let tell = self.state.told + TELL_EVERY;
-        let retry = (!self.state.news.is_empty()).then(|| Instant::now() + Duration::from_millis(20));
+        let retry = (!self.state.news.is_empty() || self.state.moved.is_some()).then(|| Instant::now() + Duration::from_millis(20));
         let save = self.state.changed.then(|| (self.state.saved + SAVE_EVERY).max(Instant::now()));
         [Some(tell), save, retry].into_iter().flatten().min().unwrap_or(tell)
     }
@@ -146,6 +155,11 @@ impl Keeper {
             self.ledger.observe(*now, notice);
             match notice {
                 Notice::WeightsChanged { weights } => self.config.scheduler.weights = weights.to_vec(),
+                Notice::WeightsMoved { prev, weights, source } => {
+                    let (prev, now, source) = (prev.clone(), weights.clone(), *source);
+                    // Only the last counts, but what it was before is told by each.
+                    self.state.moved = self.weights.clone().map(|live| Moved { live, prev, now, source });
+                }
                 Notice::BlockCandidate { .. } => self.block(notice),
                 _ => {}
             }
@@ -172,6 +186,12 @@ impl Keeper {
             {
                 self.state.news = news;
             }
+        }
+        if let Some(moved) = self.state.moved.take()
+            && let Some(files) = &self.files
+            && let Err(Job::Weights(moved)) = files.offer(Job::Weights(moved))
+        {
+            self.state.moved = Some(moved);
         }
         if self.state.changed && self.state.saved.elapsed() >= SAVE_EVERY {
             self.save(None);

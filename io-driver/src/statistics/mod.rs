@@ -23,6 +23,7 @@ use dpmp_core::{Memory, Notice, PoolId, Span, Work};
 use log::Level;
 
 use crate::clock::{Clock, unix_micros};
+use crate::live_weights::LiveWeights;
 use crate::logs::line;
 use crate::records::blocks::BlockLine;
 use crate::records::{bests, blocks};
@@ -77,6 +78,7 @@ pub(crate) fn start(
     config: &Config,
     clock: Clock,
     stopwatch: &Stopwatch,
+    weights: Option<Arc<LiveWeights>>,
 ) -> io::Result<Started> {
     let (document, trouble) = places.map(|places| state::load(&places.state)).unwrap_or_default();
     trouble.iter().for_each(|words| damaged(words));
@@ -122,6 +124,7 @@ pub(crate) fn start(
         document,
         memory: memory.clone(),
         files,
+        weights,
     };
     let thread = thread::Builder::new().name("statistics".to_owned()).spawn(move || keeper.run())?;
     Ok(Started { memory, reporter, statistics, record, thread })
