@@ -172,6 +172,8 @@ pub enum Notice {
     /// Where the automatic balance stands, whenever that may have changed. `changed`: its state is of another kind than it
     /// was, or another source or hand is at work.
     OracleStatus { status: Arc<OracleStatus>, changed: bool },
+    /// Other weights than these hold, and who wanted it. [`Notice::WeightsChanged`] follows.
+    WeightsMoved { prev: Arc<[u32]>, weights: Arc<[u32]>, source: WeightsSource },
     /// The automatic balance is going to change the weights. [`Notice::WeightsChanged`] follows.
     OracleDecided { from: Arc<[u32]>, to: Arc<[u32]>, reason: Arc<str> },
     /// A new config is in force.
@@ -408,4 +410,26 @@ pub enum MinerWarning {
     CoinbaseTooLong { pool: PoolId, bytes: u32, limit: u32 },
     /// `downstream_diff` asks for more than the pool: this part of the pay is lost, in parts per million.
     DifficultyAbovePool { pool: PoolId, lost_ppm: u32 },
+}
+
+/// Who changes weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightsSource {
+    /// The operator, while the proxy runs.
+    Slider,
+    /// The automatic balance.
+    Oracle,
+    /// Another config.
+    Config,
+}
+
+impl WeightsSource {
+    /// One lower-case word, as DPMP v2 has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            WeightsSource::Slider => "slider",
+            WeightsSource::Oracle => "oracle",
+            WeightsSource::Config => "config",
+        }
+    }
 }

@@ -417,7 +417,11 @@ impl EventLoop {
                 }
                 Request::Ask(command, answer) => {
                     self.refused = None;
+                    let chooses = matches!(command, Command::SetAutoBalance(_) | Command::SetWeights(_));
                     self.step(Event::Command(command));
+                    if chooses {
+                        self.save();
+                    }
                     answer(self.refused.take().map_or(Ok(()), |why| Err(why.to_string())));
                 }
                 Request::Change(change) => self.change(*change),

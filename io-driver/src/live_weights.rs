@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dpmp_core::PoolId;
 use dpmp_core::config::normalise;
+use dpmp_core::notice::WeightsSource;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{rfc3339, unix_micros};
@@ -28,12 +29,14 @@ struct State {
     configured: Vec<u32>,
     /// What was in force before the last change.
     undo: Option<Vec<u32>>,
+    /// What the file says.
+    written: Option<Vec<u32>>,
 }
 
 impl LiveWeights {
     /// For a config that says these weights.
     pub fn new(path: Option<PathBuf>, configured: Vec<u32>) -> LiveWeights {
-        LiveWeights { path, state: Mutex::new(State { configured, undo: None }) }
+        LiveWeights { path, state: Mutex::new(State { configured, undo: None, written: None }) }
     }
 
     /// Plain data: whole between any two statements.
@@ -68,8 +71,7 @@ impl LiveWeights {
     pub fn reconfigured(&self, configured: &[u32]) {
         let mut state = self.state();
         if state.configured != configured {
-            *state = State { configured: configured.to_vec(), undo: None };
-            drop(state);
+            *state = State { configured: configured.to_vec(), undo: None, written: None };
             // One that stays names weights that the config no longer says, and is passed over.
             let _ = self.forget();
         }
@@ -82,17 +84,36 @@ impl LiveWeights {
 
     /// The weights were moved. An error: they will not survive a restart.
     pub fn changed(&self, before: &[u32], now: &[u32], source: &str) -> io::Result<()> {
-        let configured = {
-            let mut state = self.state();
-            if before != now {
-                state.undo = Some(before.to_vec());
-            }
-            state.configured.clone()
-        };
-        if now == configured {
-            return self.forget();
+        let mut state = self.state();
+        if before != now {
+            state.undo = Some(before.to_vec());
+        }
+        self.write(&mut state, now, source)
+    }
+
+    /// These weights came into force, whoever moved them. What [`LiveWeights::changed`] has written is not written again.
+    pub(crate) fn follow(&self, before: &[u32], now: &[u32], source: WeightsSource) -> io::Result<()> {
+        let mut state = self.state();
+        if source == WeightsSource::Oracle && before != now {
+            state.undo = Some(before.to_vec());
+        }
+        // A new config is its own memory.
+        if source == WeightsSource::Config || state.written.as_deref() == Some(now) {
+            return Ok(());
+        }
+        self.write(&mut state, now, source.word())
+    }
+
+    /// The lock is held meanwhile: what is written last is what came last.
+    fn write(&self, state: &mut State, now: &[u32], source: &str) -> io::Result<()> {
+        state.written = None;
+        if now == state.configured {
+            self.forget()?;
+            state.written = Some(now.to_vec());
+            return Ok(());
         }
         let Some(path) = &self.path else { return Ok(()) };
+        let configured = &state.configured;
         let mut file = Map::new();
         for (slot, weight) in (0u8..).zip(now) {
             file.insert(format!("pool{}_weight", PoolId(slot)), json!(f64::from(*weight) / 1e4));
@@ -102,7 +123,9 @@ impl LiveWeights {
         file.insert("config".to_owned(), json!(configured));
         let temporary = path.with_extension("json.new");
         fs::write(&temporary, format!("{}\n", Value::Object(file)))?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, path)?;
+        state.written = Some(now.to_vec());
+        Ok(())
     }
 
     fn forget(&self) -> io::Result<()> {
@@ -141,6 +164,13 @@ mod tests {
             assert_eq!(live(&even).kept(), None, "{bad}");
         }
         live(&even).changed(&[900_000, 100_000], &even, "config default").unwrap();
+        // An older value of the slider, and then the automatic balance.
+        let both = live(&even);
+        both.changed(&even, &[700_000, 300_000], "set").unwrap();
+        both.follow(&[700_000, 300_000], &[600_000, 400_000], WeightsSource::Oracle).unwrap();
+        assert_eq!(live(&even).kept(), Some(vec![600_000, 400_000]));
+        assert_eq!(both.undo(), Some(vec![700_000, 300_000]));
+        both.follow(&[600_000, 400_000], &even, WeightsSource::Oracle).unwrap();
         assert!(!path.exists());
     }
 }

@@ -153,10 +153,11 @@ impl Proxy {
             let live = live_weights(&mut config, &options);
             (options, live)
         });
+        let live = dashboard.as_ref().map(|(_, live)| live.clone());
         let places = origin.state.map(|state| Places { state });
         let (clock, stopwatch) = (Clock::start(), Stopwatch::default());
         let Started { memory, reporter, statistics, books, thread: counting } =
-            statistics::start(places.as_ref(), &config, clock, &stopwatch)?;
+            statistics::start(places.as_ref(), &config, clock, &stopwatch, live)?;
         let metrics = Metrics::new(config.pools.len())?;
         // The one place where chance comes from.
         let seed = RandomState::new().hash_one(0u8);

@@ -1,5 +1,6 @@
 //! The operator's wishes: weights, config, drain.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::state::{Drain, Engine, address_key};
@@ -7,7 +8,7 @@ use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
-use crate::notice::{Notice, SwitchReason};
+use crate::notice::{Notice, SwitchReason, WeightsSource};
 use crate::pool::Link;
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
@@ -24,23 +25,23 @@ impl Engine {
             return;
         }
         // Whoever moves the slider wants it to hold.
-        self.oracle_yields(now, out);
+        self.oracle_yields(weights != self.config.scheduler.weights, now, out);
         if weights == self.config.scheduler.weights {
             return;
         }
-        self.put_weights(weights, now, out);
+        self.put_weights(weights, WeightsSource::Slider, now, out);
     }
 
     /// Puts weights in force that have one share a pool and the right sum.
-    pub(super) fn put_weights(&mut self, weights: Vec<u32>, now: Time, out: &mut ActionBuf) {
+    pub(super) fn put_weights(&mut self, weights: Vec<u32>, by: WeightsSource, now: Time, out: &mut ActionBuf) {
         let mut config = self.config.clone();
         config.scheduler.weights = weights;
-        self.adopt(config, now, out);
+        self.adopt(config, by, now, out);
     }
 
     pub(super) fn set_config(&mut self, config: Config, now: Time, out: &mut ActionBuf) {
         if config != self.config {
-            self.adopt(config, now, out);
+            self.adopt(config, WeightsSource::Config, now, out);
             self.oracle.configure(&self.config);
             self.oracle_decides(now, out);
         }
@@ -48,7 +49,7 @@ impl Engine {
     }
 
     /// Puts a config in force. Miners stay; upstreams whose address, user or chain changed are made anew.
-    fn adopt(&mut self, config: Config, now: Time, out: &mut ActionBuf) {
+    fn adopt(&mut self, config: Config, by: WeightsSource, now: Time, out: &mut ActionBuf) {
         let memory = self.memory();
         let old = core::mem::replace(&mut self.config, config);
         let changed: Vec<PoolId> = (0..old.pools.len().max(self.config.pools.len()) as u8)
@@ -86,7 +87,11 @@ impl Engine {
             }
         }
         if old.scheduler != self.config.scheduler || old.pools.len() != self.config.pools.len() {
-            let weights = self.config.scheduler.weights.as_slice().into();
+            let weights: Arc<[u32]> = self.config.scheduler.weights.as_slice().into();
+            if old.scheduler.weights != self.config.scheduler.weights {
+                let prev = old.scheduler.weights.as_slice().into();
+                out.notice(Notice::WeightsMoved { prev, weights: weights.clone(), source: by });
+            }
             out.notice(Notice::WeightsChanged { weights });
             self.rebalance(true, now, out);
             self.say_schedule(Some(&old.scheduler), out);

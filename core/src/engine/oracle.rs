@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::state::Engine;
 use crate::action::{Action, ActionBuf};
 use crate::ids::UpstreamId;
-use crate::notice::Notice;
+use crate::notice::{Notice, WeightsSource};
 use crate::oracle::history::{Sight, Told};
 use crate::oracle::work::hashes_per_block;
 use crate::time::{Span, Time};
@@ -66,8 +66,12 @@ impl Engine {
     }
 
     /// The operator has set weights: they hold, and the automatic balance looks on.
-    pub(super) fn oracle_yields(&mut self, now: Time, out: &mut ActionBuf) {
-        if self.oracle.activate(false) {
+    pub(super) fn oracle_yields(&mut self, moved: bool, now: Time, out: &mut ActionBuf) {
+        let was_active = self.oracle.activate(false);
+        if moved {
+            self.oracle.moved_by_hand();
+        }
+        if was_active || moved {
             self.oracle_tells(now, out);
         }
     }
@@ -88,7 +92,7 @@ impl Engine {
             let from: Arc<[u32]> = self.config.scheduler.weights.as_slice().into();
             let to: Arc<[u32]> = decision.weights.as_slice().into();
             out.notice(Notice::OracleDecided { from, to, reason: decision.reason });
-            self.put_weights(decision.weights, now, out);
+            self.put_weights(decision.weights, WeightsSource::Oracle, now, out);
         }
         self.oracle_tells(now, out);
         if let Some(next) = self.oracle.next_ms(now_ms) {

@@ -37,6 +37,9 @@ pub struct OracleMemory {
     /// The operator's choice while the proxy ran: on or off, and what the config said then. Another config wins.
     #[serde(default)]
     pub choice: Option<(bool, bool)>,
+    /// How far the weights are on their way: the chain whose share it is.
+    #[serde(default)]
+    pub pace: Option<(String, Pace)>,
 }
 
 /// New weights, and why.
@@ -78,6 +81,10 @@ pub(crate) struct Balancer {
     pace: Option<Pace>,
     gain: Gain,
     gained_ms: Option<u64>,
+    /// When it first knew the time, in ms since 1970.
+    started_ms: Option<u64>,
+    /// The reason tells why it could not speak.
+    held: bool,
     reason: Arc<str>,
     /// What was told last: state, source, hand.
     told: Option<(OracleState, OracleSource, bool)>,
@@ -97,11 +104,25 @@ impl Balancer {
             pace: None,
             gain: memory.gain,
             gained_ms: None,
+            started_ms: None,
+            held: false,
             reason: "".into(),
             told: None,
         };
         balancer.configure(config);
+        balancer.pace = balancer.recalled(memory, &config.scheduler.weights);
         balancer
+    }
+
+    /// The pace of before a restart, from the weights in force on.
+    fn recalled(&self, memory: &OracleMemory, in_force: &[u32]) -> Option<Pace> {
+        let (first, pace) = memory.pace.as_ref()?;
+        let pair = self.pair.as_ref().ok()?;
+        let mut pace = (**first == *pair.chains[0]).then(|| pace.clone())?;
+        if self.active {
+            pace.go_on_at(percent(pair.sides.first_share(in_force)));
+        }
+        Some(pace)
     }
 
     pub(crate) fn memory(&self) -> OracleMemory {
@@ -111,6 +132,7 @@ impl Balancer {
             chains: chains.filter(|(_, memory)| !memory.blocks.is_empty()).collect(),
             gain: self.gain,
             choice: (self.active != configured).then_some((self.active, configured)),
+            pace: self.pace.clone().zip(self.pair.as_ref().ok()).map(|(pace, pair)| (pair.chains[0].to_string(), pace)),
         }
     }
 
@@ -137,7 +159,7 @@ impl Balancer {
         let named = |name: &Arc<str>| chain_of.iter().flatten().any(|chain| chain == name);
         self.chains.retain(|name, _| named(name));
         for name in chain_of.iter().flatten() {
-            self.chains.entry(name.clone()).or_default();
+            self.chains.entry(name.clone()).or_default().call(name);
         }
         self.pair = pair_of(config, &chain_of);
         self.chain_of = chain_of;
@@ -155,7 +177,19 @@ impl Balancer {
 
     /// The operator switches to the automatic balance, or to the slider. False if it is so already.
     pub(crate) fn activate(&mut self, active: bool) -> bool {
+        if !active && self.active {
+            self.say("auto-balance was switched off: the weights stay as they were".into(), false);
+        }
         core::mem::replace(&mut self.active, active) != active
+    }
+
+    /// The operator has set the weights.
+    pub(crate) fn moved_by_hand(&mut self) {
+        self.say("the weights were set by hand".into(), false);
+    }
+
+    fn say(&mut self, reason: String, held: bool) {
+        (self.reason, self.held) = (reason.into(), held);
     }
 
     /// The chain that a pool mines, if it has a name.
@@ -272,6 +306,11 @@ impl Balancer {
         for chain in &pair.chains {
             let heard = self.chains.get(chain).and_then(History::heard_ms);
             if heard.is_none_or(|at| at + STALE < now_ms) {
+                // What held before a restart goes on until the pools have had time to say something.
+                let started = self.started_ms.unwrap_or(now_ms);
+                if heard.is_none_or(|at| at < started) && now_ms <= started + STALE {
+                    return OracleState::Waiting;
+                }
                 let minutes =
                     heard.map_or_else(|| "since the start".into(), |at| format!("for {} min", (now_ms - at) / 60_000));
                 return OracleState::Fallback { why: format!("no job of {chain} {minutes}").into() };
@@ -306,6 +345,7 @@ impl Balancer {
 
     /// Something happened that may change the weights: the ones that should hold from now on, if others than `in_force`.
     pub(crate) fn decide(&mut self, in_force: &[u32], now_ms: u64) -> Option<Decision> {
+        self.started_ms.get_or_insert(now_ms);
         let state = self.state(now_ms);
         let pair = self.pair.clone().ok()?;
         let configured = pair.sides.first_share(&pair.sides.configured);
@@ -327,7 +367,9 @@ impl Balancer {
                 if !even {
                     return self.hold(&pair, in_force, reason);
                 }
-                self.reason = reason.into();
+                if self.active {
+                    self.say(reason, true);
+                }
                 50
             }
             OracleState::Ready => {
@@ -335,22 +377,18 @@ impl Balancer {
                 let ratios = readings.map(|r| r.ratio_ppm());
                 let wanted = wanted_ppm(ratios, self.config.max_deviation);
                 let start = if self.active { pair.sides.first_share(in_force) } else { configured };
-                let mut pace = self.pace.unwrap_or_else(|| Pace::starting_at(percent(start), now_ms));
+                let mut pace = self.pace.take().unwrap_or_else(|| Pace::starting_at(percent(start), now_ms));
                 let before = pace.at();
                 self.account(&pair, before, configured, now_ms);
                 let moved = pace.want(wanted, now_ms);
+                let at = pace.at();
                 self.pace = Some(pace);
-                if let Moved::To { from, to, limited } = moved {
-                    let [one, other] = &pair.chains;
-                    let [r1, r2] = ratios.map(|r| r as f64 / 1e6);
-                    let more = if limited { "; more in the next hour" } else { "" };
-                    self.reason = format!(
-                        "short over long hash rate: {one} {r1:.2}, {other} {r2:.2}; {one} wants {} %, goes from {from} to {to} %{more}",
-                        percent(wanted)
-                    )
-                    .into();
+                let from = percent(pair.sides.first_share(in_force));
+                if self.active && (at != from || self.held || self.reason.is_empty()) {
+                    let limited = matches!(moved, Moved::To { limited: true, .. });
+                    self.say(words(&pair, ratios, wanted, [from, at], limited), false);
                 }
-                pace.at()
+                at
             }
         };
         let weights = pair.sides.weights(share)?;
@@ -358,7 +396,9 @@ impl Balancer {
     }
 
     fn hold(&mut self, pair: &Pair, in_force: &[u32], reason: String) -> Option<Decision> {
-        self.reason = reason.into();
+        if self.active {
+            self.say(reason, true);
+        }
         let weights = &pair.sides.configured;
         (self.active && weights.as_slice() != in_force)
             .then(|| Decision { weights: weights.clone(), reason: self.reason.clone() })
@@ -415,7 +455,7 @@ impl Balancer {
                 .collect()
         });
         let readings = pair.and_then(|pair| self.readings(pair));
-        let moved = self.pace.map(|pace| pace.at());
+        let moved = self.pace.as_ref().map(Pace::at);
         let age = match self.config.source {
             OracleSource::Url => self.server.last.map(|last| now.saturating_sub(last.made_ms)),
             OracleSource::Own => pair.and_then(|pair| {
@@ -438,6 +478,16 @@ impl Balancer {
             reason: self.reason.clone(),
         }
     }
+}
+
+/// Why the first chain's share goes from here to there, or stays.
+fn words(pair: &Pair, ratios: [u64; 2], wanted: u32, [from, to]: [u8; 2], limited: bool) -> String {
+    let [one, other] = &pair.chains;
+    let [r1, r2] = ratios.map(|r| r as f64 / 1e6);
+    let wanted = percent(wanted);
+    let goes = if from == to { format!("stays at {to} %") } else { format!("goes from {from} to {to} %") };
+    let more = if limited { "; more in the next hour" } else { "" };
+    format!("short over long hash rate: {one} {r1:.2}, {other} {r2:.2}; {one} wants {wanted} %, {goes}{more}")
 }
 
 impl Pair {
@@ -466,7 +516,12 @@ fn pair_of(config: &Config, chain_of: &[Option<Arc<str>>]) -> Result<Pair, Arc<s
     }
     let [first, second] = chains.as_slice() else {
         let words: Vec<&str> = chains.iter().map(|c| &**c).collect();
-        return Err(format!("the pools with weight mine {} chains ({}), not two", words.len(), words.join(", ")).into());
+        let mine = match words.as_slice() {
+            [] => "no pool has weight".into(),
+            [one] => format!("the pools with weight all mine {one}"),
+            more => format!("the pools with weight mine {} chains ({})", more.len(), more.join(", ")),
+        };
+        return Err(format!("{mine}: two different chains are needed").into());
     };
     let of = config
         .pool_ids()

@@ -29,6 +29,9 @@ const LAG_BLOCKS: u32 = 2;
 const LAG_PATIENCE: u64 = 60_000;
 /// Work per block differs from one block to the next by this factor at most.
 const MOST_RETARGET: u128 = 4;
+/// A chain does not grow by so many blocks in less than so many times the usual time between two: twelve in ten minutes, and
+/// six times the usual rate for long.
+const RACES: [(u32, u64); 2] = [(12, 1), (LONG, 12)];
 /// A pool that all others contradict is believed after this many blocks of its own, if no other was right lately.
 const CONVINCES: u32 = 6;
 /// Lately, in ms.
@@ -71,6 +74,13 @@ pub enum Doubt {
     },
     /// Its target differs from the last block's by more than a retarget can.
     Target,
+    /// Its height grows faster than the chain can.
+    Races {
+        /// Blocks.
+        blocks: u32,
+        /// In so many seconds.
+        seconds: u64,
+    },
 }
 
 /// A job, as far as it concerns the chain.
@@ -110,6 +120,8 @@ struct Witness {
     last_height: u32,
     /// When it last agreed with the history, in ms.
     right_ms: Option<u64>,
+    /// When it last said anything, in ms.
+    said_ms: u64,
 }
 
 /// What survives a restart.
@@ -118,6 +130,9 @@ pub struct ChainMemory {
     /// Oldest first.
     #[serde(default)]
     pub blocks: Vec<Block>,
+    /// When a believed pool last sent a job, in milliseconds since 1970.
+    #[serde(default)]
+    pub heard_ms: Option<u64>,
 }
 
 /// One chain.
@@ -126,6 +141,8 @@ pub(crate) struct History {
     blocks: VecDeque<Block>,
     witnesses: BTreeMap<PoolId, Witness>,
     heard_ms: Option<u64>,
+    /// The time between blocks that the chain's rules aim at, in ms, where it is known.
+    aim_ms: Option<u64>,
 }
 
 /// Some blocks and the time that they took.
@@ -145,18 +162,24 @@ impl History {
                 blocks.push_back(*block);
             }
         }
-        History { blocks, ..History::default() }
+        History { blocks, heard_ms: memory.heard_ms, ..History::default() }
+    }
+
+    /// The chain's name tells how fast it is to grow, if it is a known one.
+    pub(crate) fn call(&mut self, chain: &str) {
+        let known = ["BTC", "BCH", "BSV", "XEC", "NMC"].contains(&chain);
+        self.aim_ms = known.then_some(USUAL_SPACING);
     }
 
     pub(crate) fn memory(&self) -> ChainMemory {
-        ChainMemory { blocks: self.blocks.iter().copied().collect() }
+        ChainMemory { blocks: self.blocks.iter().copied().collect(), heard_ms: self.heard_ms }
     }
 
     /// A pool has sent a job.
     pub(crate) fn see(&mut self, sight: Sight) -> Told {
         let old = self.witnesses.get(&sight.pool).copied().unwrap_or_default();
         let doubt = self.doubt(&sight);
-        let mut witness = Witness { doubt, last_height: sight.height, ..old };
+        let mut witness = Witness { doubt, last_height: sight.height, said_ms: sight.now_ms, ..old };
         let Some(doubt) = doubt else {
             witness.own_blocks = 0;
             witness.right_ms = Some(sight.now_ms);
@@ -165,6 +188,9 @@ impl History {
             let told = self.extend(&sight);
             return if told == Told::Nothing && old.doubt.is_some() { Told::Trusted } else { told };
         };
+        if matches!(doubt, Doubt::Races { .. }) {
+            self.undo(sight.pool, sight.now_ms);
+        }
         let differs = matches!(doubt, Doubt::Jumps { .. } | Doubt::Lags { .. } | Doubt::Target);
         if differs && old.doubt.is_some() && sight.height > old.last_height {
             witness.own_blocks = old.own_blocks.saturating_add(1);
@@ -174,10 +200,11 @@ impl History {
             .iter()
             .any(|(pool, w)| *pool != sight.pool && w.right_ms.is_some_and(|at| at + LATELY > sight.now_ms));
         if witness.own_blocks >= CONVINCES && !contradicted {
-            *self = History::default();
+            *self = History { aim_ms: self.aim_ms, ..History::default() };
             self.extend(&sight);
             self.heard_ms = Some(sight.now_ms);
-            let witness = Witness { last_height: sight.height, right_ms: Some(sight.now_ms), ..Witness::default() };
+            let (last_height, now) = (sight.height, sight.now_ms);
+            let witness = Witness { last_height, right_ms: Some(now), said_ms: now, ..Witness::default() };
             self.witnesses.insert(sight.pool, witness);
             return Told::Restarted;
         }
@@ -196,8 +223,13 @@ impl History {
         let since_tip = sight.now_ms.saturating_sub(tip.seen_ms);
         let spacing = self.window(12).map_or(USUAL_SPACING, |w| (w.millis / u64::from(w.blocks)).max(1000));
         let plausible = u32::try_from(3 + 4 * since_tip / spacing).unwrap_or(u32::MAX);
-        if sight.height > tip.height.saturating_add(plausible) {
+        if sight.height > tip.height.saturating_add(plausible) || sight.height > tip.height && self.outvoted(sight) {
             return Some(Doubt::Jumps { from: tip.height, to: sight.height });
+        }
+        if sight.height > tip.height
+            && let Some(doubt) = self.races(sight)
+        {
+            return Some(doubt);
         }
         let behind = tip.height.saturating_sub(sight.height);
         if behind >= LAG_BLOCKS && since_tip > LAG_PATIENCE {
@@ -207,6 +239,41 @@ impl History {
         // Over a long gap there may be several retargets.
         let steps = 1 + sight.height.saturating_sub(tip.height) / 144;
         (behind == 0 && most / least.max(1) > MOST_RETARGET.saturating_pow(steps.min(32))).then_some(Doubt::Target)
+    }
+
+    /// What other pools than this said lately, if they are not wrong about more than the height.
+    fn others(&self, pool: PoolId, now_ms: u64) -> impl Iterator<Item = u32> + '_ {
+        let counts =
+            move |w: &Witness| matches!(w.doubt, None | Some(Doubt::Lags { .. })) && w.said_ms + LATELY > now_ms;
+        self.witnesses.iter().filter(move |(p, w)| **p != pool && counts(w)).map(|(_, w)| w.last_height)
+    }
+
+    /// Two others or more are far behind this height, and fewer are with it.
+    fn outvoted(&self, sight: &Sight) -> bool {
+        let (behind, with) = self
+            .others(sight.pool, sight.now_ms)
+            .fold((0, 0), |(b, w), height| if height + 1 < sight.height { (b + 1, w) } else { (b, w + 1) });
+        behind >= 2 && behind > with
+    }
+
+    /// The chain cannot have grown to this height by now.
+    fn races(&self, sight: &Sight) -> Option<Doubt> {
+        let usual = self.aim_ms.or_else(|| self.window(LONG).map(|w| w.millis / u64::from(w.blocks)))?;
+        RACES.iter().find_map(|(least, spacings)| {
+            let from = sight.height.checked_sub(*least)?;
+            let begin = self.blocks.iter().rfind(|b| b.height <= from)?;
+            let passed = sight.now_ms.saturating_sub(begin.seen_ms);
+            let blocks = sight.height - begin.height;
+            (passed < usual * spacings).then_some(Doubt::Races { blocks, seconds: passed / 1000 })
+        })
+    }
+
+    /// The pool was wrong about the last heights: those that no other pool showed are forgotten, if there are others.
+    fn undo(&mut self, pool: PoolId, now_ms: u64) {
+        let Some(height) = self.others(pool, now_ms).max() else { return };
+        while self.blocks.back().is_some_and(|tip| tip.height > height) {
+            self.blocks.pop_back();
+        }
     }
 
     fn extend(&mut self, sight: &Sight) -> Told {
@@ -407,6 +474,50 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_races_is_left_out() {
+        let (mut history, mut now) = grown(80);
+        history.call("BTC");
+        history.see(sight(1, None, 1080, now));
+        let mut doubts = 0;
+        for n in 1..=40u32 {
+            now += 10_000;
+            let told = history.see(sight(1, Some(1079 + n), 1080 + n, now));
+            doubts += u32::from(matches!(told, Told::Doubted(Doubt::Races { .. } | Doubt::Jumps { .. })));
+            history.see(sight(0, Some(1080), 1080, now + 1));
+        }
+        assert!(doubts >= 1, "it is noticed");
+        assert_eq!(history.tip().map(|b| b.height), Some(1080), "and what it alone said is forgotten");
+        assert!(matches!(history.see(sight(0, Some(1080), 1081, now + 600_000)), Told::Height(_)));
+        assert_eq!(history.doubts().map(|(pool, _)| pool).collect::<Vec<_>>(), [PoolId(1)]);
+    }
+
+    #[test]
+    fn alone_it_cannot_race_either() {
+        let (mut history, mut now) = grown(80);
+        history.call("BTC");
+        for n in 1..=2000u32 {
+            now += 10_000;
+            history.see(sight(0, Some(1079 + n), 1080 + n, now));
+            // Another chain for all that anybody knows: it is begun anew, and is never known long enough to speak.
+            let long = history.reading().map_or(0.0, |r| r.long.0 as f64 / (HASHES as f64 * 1000.0 / 600.0));
+            assert!(long < 7.0, "not sixty times the hash rate: {long}");
+        }
+        assert_eq!(history.reading(), None);
+    }
+
+    #[test]
+    fn pools_that_agree_are_preferred() {
+        let (mut history, now) = grown(80);
+        history.see(sight(1, None, 1080, now));
+        history.see(sight(2, None, 1080, now));
+        assert!(matches!(history.see(sight(1, Some(1080), 1081, now + 1000)), Told::Height(_)));
+        let told = history.see(sight(1, Some(1081), 1082, now + 2000));
+        assert_eq!(told, Told::Doubted(Doubt::Jumps { from: 1081, to: 1082 }));
+        history.see(sight(0, Some(1080), 1081, now + 3000));
+        assert!(matches!(history.see(sight(1, Some(1082), 1082, now + 4000)), Told::Height(_)), "one of them follows");
+    }
+
+    #[test]
     fn memory_stays_bounded() {
         let (history, _) = grown(5000);
         assert_eq!(history.blocks.len(), MOST_BLOCKS);
@@ -417,6 +528,7 @@ mod tests {
                 Block { height: 6, seen_ms: 8, hashes: 1, timed: true },
                 Block { height: 7, seen_ms: 10, hashes: 0, timed: true },
             ],
+            heard_ms: None,
         };
         assert_eq!(History::recall(&odd).blocks.len(), 1);
     }

@@ -20,4 +20,5 @@ pub use balance::{HashRate, Interval, Reading};
 pub use balancer::OracleMemory;
 pub use gain::Gain;
 pub use history::{Block, ChainMemory, Doubt};
+pub use pace::Pace;
 pub use status::{ChainStatus, OracleState, OracleStatus};

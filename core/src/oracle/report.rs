@@ -4,7 +4,8 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::balance::{HashRate, Interval, Reading};
 use crate::difficulty::Difficulty;
@@ -31,17 +32,25 @@ struct Answer<'a> {
     #[serde(borrow)]
     ts: Option<&'a str>,
     error: Option<String>,
-    short_window: Option<u32>,
-    long_window: Option<u32>,
+    #[serde(default, deserialize_with = "whole")]
+    short_window: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    long_window: Option<u64>,
     #[serde(borrow)]
     btc_difficulty: Option<&'a serde_json::value::RawValue>,
+    #[serde(default, deserialize_with = "whole")]
     btc_ts_latest: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     btc_ts_short: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     btc_ts_long: Option<u64>,
     #[serde(borrow)]
     bch_difficulty: Option<&'a serde_json::value::RawValue>,
+    #[serde(default, deserialize_with = "whole")]
     bch_ts_latest: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     bch_ts_short: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     bch_ts_long: Option<u64>,
 }
 
@@ -51,6 +60,33 @@ struct Answer<'a> {
 enum Flag {
     Bool(bool),
     Number(u64),
+}
+
+/// PHP says `6`, `"6"` and `6.0` for the same number.
+fn whole<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Loose {
+        Whole(u64),
+        Point(f64),
+        Text(String),
+    }
+    let wrong = |text: &str| D::Error::custom(format!("{} is no whole number", cut(text)));
+    // Below 2^53 each whole number is one of the floats.
+    let point = |value: f64| {
+        let fits = (0.0..9e15).contains(&value) && value as u64 as f64 == value;
+        fits.then_some(value as u64)
+    };
+    match Option::<Loose>::deserialize(source)? {
+        None => Ok(None),
+        Some(Loose::Whole(value)) => Ok(Some(value)),
+        Some(Loose::Point(value)) => point(value).map(Some).ok_or_else(|| wrong(&value.to_string())),
+        Some(Loose::Text(text)) => {
+            let digits = text.trim();
+            let value = digits.parse().ok().or_else(|| digits.parse().ok().and_then(point));
+            value.map(Some).ok_or_else(|| wrong(&text))
+        }
+    }
 }
 
 impl Report {
@@ -77,10 +113,11 @@ impl Report {
         if made_ms > now_ms + AHEAD {
             return Err(format!("its numbers are from {} minutes ahead", (made_ms - now_ms) / 60_000));
         }
-        let windows = [answer.short_window.unwrap_or(6), answer.long_window.unwrap_or(72)];
-        if windows[0] == 0 || windows[1] <= windows[0] || windows[1] > 100_000 {
-            return Err(format!("windows of {} and {} blocks make no sense", windows[0], windows[1]));
-        }
+        let (short, long) = (answer.short_window.unwrap_or(6), answer.long_window.unwrap_or(72));
+        let windows = match [short, long].map(u32::try_from) {
+            [Ok(short), Ok(long)] if 0 < short && short < long && long <= 100_000 => [short, long],
+            _ => return Err(format!("windows of {short} and {long} blocks make no sense")),
+        };
         let btc = reading(
             "btc",
             windows,
@@ -176,6 +213,21 @@ mod tests {
         assert!((btc.long.as_f64() / long - 1.0).abs() < 1e-6);
         assert_eq!(btc.ratio_ppm(), 1_090_909, "600 s over 550 s");
         assert_eq!(bch.ratio_ppm(), 1_000_000);
+    }
+
+    #[test]
+    fn numbers_may_be_strings_and_whole_floats() {
+        let usual = Report::parse(GOOD.as_bytes(), NOW).expect("a report");
+        let mut loose = GOOD.to_owned();
+        for (strict, other) in [(":6,", ":\"6\","), (":72,", ":72.0,"), ("1769860000", "\"1769860000\"")] {
+            loose = loose.replace(strict, other);
+        }
+        loose = loose.replace("1769856700", "1769856700.0").replace("1769856400", "\" 1769856400.0 \"");
+        assert_eq!(Report::parse(loose.as_bytes(), NOW), Ok(usual), "{loose}");
+        for bad in ["6.5", "-6", "\"\"", "true", "[6]", "\"6 blocks\"", "1e300"] {
+            let text = GOOD.replace("\"short_window\":6", &format!("\"short_window\":{bad}"));
+            assert!(Report::parse(text.as_bytes(), NOW).is_err(), "{bad}");
+        }
     }
 
     #[test]

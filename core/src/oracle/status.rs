@@ -33,7 +33,7 @@ pub struct OracleStatus {
     pub age_ms: Option<u64>,
     /// Against the configured weights, over the time measured: parts per million, and hours.
     pub gain: Option<(i64, u32)>,
-    /// Why the weights last changed, in words; empty if they never did.
+    /// Why the weights are what they are, in words; empty if nothing has changed them.
     pub reason: Arc<str>,
 }
 
@@ -49,7 +49,7 @@ pub enum OracleState {
         /// Blocks needed.
         of: u32,
     },
-    /// The server has not been asked yet.
+    /// The server has not been asked yet, or since a restart a chain's pools have sent nothing. What was in force holds.
     Waiting,
     /// It speaks.
     Ready,

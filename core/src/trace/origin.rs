@@ -101,7 +101,7 @@ mod tests {
         let config = parse(file).expect("a good config").config;
         let pool = PoolMemory { extranonce2_bytes: Some(8), version_mask: None };
         let blocks = alloc::vec![Block { height: 9, seen_ms: 8, hashes: u128::MAX, timed: true }];
-        let chains = alloc::vec![("BTC".to_string(), ChainMemory { blocks })];
+        let chains = alloc::vec![("BTC".to_string(), ChainMemory { blocks, heard_ms: Some(9) })];
         let oracle = OracleMemory { chains, choice: Some((true, false)), ..OracleMemory::default() };
         let memory = Memory { pools: alloc::vec![("a.example:1".to_string(), pool)], oracle, ..Memory::default() };
         for key in [None, Some(u64::MAX)] {

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use dpmp_core::Command;
 use dpmp_core::config::OracleSource;
-use dpmp_core::oracle::{ChainStatus, Doubt, OracleState, OracleStatus};
+use dpmp_core::oracle::{ChainStatus, Doubt, Interval, OracleState, OracleStatus};
 use log::Level;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(super) fn shown(board: &Board, bound: u8) -> Value {
         "active": active,
         "source": match source { OracleSource::Own => "own", OracleSource::Url => "url" },
         "state": state.word(),
-        "text": words(state),
+        "text": words(state, *source),
         "chains": chains.iter().map(chain).collect::<Vec<_>>(),
         "wanted": wanted,
         "moved": moved,
@@ -50,11 +50,14 @@ fn available(state: &OracleState) -> Result<(), String> {
     }
 }
 
-fn words(state: &OracleState) -> String {
+fn words(state: &OracleState, source: OracleSource) -> String {
     match state {
         OracleState::Off(why) => format!("Auto-balance cannot be used: {why}"),
         OracleState::Warming { blocks, of } => {
             format!("Warming up, {blocks} of {of} blocks: the configured weights hold until it may speak")
+        }
+        OracleState::Waiting if source == OracleSource::Own => {
+            "Waiting for a job of each chain since the start: the weights of before hold".to_owned()
         }
         OracleState::Waiting => "The server has not been asked yet".to_owned(),
         OracleState::Ready => "Ready".to_owned(),
@@ -73,6 +76,9 @@ fn chain(chain: &ChainStatus) -> Value {
         "short": reading.map(|reading| reading.short.as_f64()),
         "long": reading.map(|reading| reading.long.as_f64()),
         "ratio": reading.map(|reading| reading.ratio_ppm() as f64 / 1e6),
+        "short_range": reading.and_then(|reading| range(reading.short_interval)),
+        "long_range": reading.and_then(|reading| range(reading.long_interval)),
+        "other": chain.other.map(|other| json!({"short": other.short.as_f64(), "long": other.long.as_f64()})),
         "height": chain.height,
         "blocks": chain.blocks,
         "disagrees": chain.disagrees,
@@ -80,11 +86,17 @@ fn chain(chain: &ChainStatus) -> Value {
     })
 }
 
+/// Within these two the hash rate lies 19 times of 20.
+fn range(interval: Option<Interval>) -> Option<Value> {
+    interval.map(|interval| json!([interval.low.as_f64(), interval.high.as_f64()]))
+}
+
 fn doubt_words(doubt: Doubt) -> String {
     match doubt {
         Doubt::ClockOff { seconds } => format!("its clock is off by {seconds} s"),
         Doubt::Jumps { from, to } => format!("its height jumps from {from} to {to}"),
         Doubt::Lags { blocks } => format!("it is {blocks} blocks behind"),
+        Doubt::Races { blocks, seconds } => format!("it shows {blocks} blocks in {seconds} s"),
         Doubt::Target => "its target cannot be".to_owned(),
     }
 }

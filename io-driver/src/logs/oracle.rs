@@ -53,6 +53,7 @@ fn words(doubt: Doubt) -> String {
         Doubt::ClockOff { seconds } => format!("its time is off by {seconds} s"),
         Doubt::Jumps { from, to } => format!("it goes from height {from} to {to}"),
         Doubt::Lags { blocks } => format!("it is {blocks} blocks behind"),
+        Doubt::Races { blocks, seconds } => format!("it shows {blocks} blocks in {seconds} s"),
         Doubt::Target => "its difficulty is not that of this chain".to_owned(),
     }
 }
@@ -75,6 +76,8 @@ fn stands(status: &OracleStatus) -> Line {
     match &status.state {
         OracleState::Off(why) => begun(Info, "oracle_disabled_invalid_chains").text("reason", redact(why)),
         OracleState::Warming { blocks, of } => begun(Info, "oracle_starting").value("blocks", blocks).value("of", of),
+        OracleState::Waiting if status.source == OracleSource::Own => begun(Info, "oracle_starting")
+            .text("reason", "no job of each chain since the start: the weights of before hold"),
         OracleState::Waiting => begun(Info, "oracle_starting").text(
             "hint",
             "scheduler.oracle_source \"own\" measures the chains from the pools' own jobs and asks nobody",
@@ -98,6 +101,17 @@ fn result(status: &OracleStatus) -> Line {
             .number(&format!("{name}_short"), reading.short.as_f64())
             .number(&format!("{name}_long"), reading.long.as_f64())
             .number(&format!("{name}_ratio"), reading.ratio_ppm() as f64 / 1e6);
+        for (window, interval) in [("short", reading.short_interval), ("long", reading.long_interval)] {
+            let Some(interval) = interval else { continue };
+            made = made
+                .number(&format!("{name}_{window}_low"), interval.low.as_f64())
+                .number(&format!("{name}_{window}_high"), interval.high.as_f64());
+        }
+        if let Some(other) = chain.other {
+            made = made
+                .number(&format!("{name}_other_short"), other.short.as_f64())
+                .number(&format!("{name}_other_long"), other.long.as_f64());
+        }
         if chain.disagrees {
             made = made.value(&format!("{name}_other_source_disagrees"), true);
         }

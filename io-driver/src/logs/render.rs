@@ -57,6 +57,7 @@ pub fn render(notice: &Notice) {
         | Notice::PoolBadLine { .. } => pool_says(notice),
         Notice::LinesReceived { .. }
         | Notice::WeightsChanged { .. }
+        | Notice::WeightsMoved { .. }
         | Notice::DwellsInForce { .. }
         | Notice::PinIgnored { .. }
         | Notice::WeightsUnmet { .. }
@@ -373,13 +374,14 @@ fn pool_chain(height: Option<u32>, payout: &Payout) -> Line {
 
 fn proxy(notice: &Notice) {
     match notice {
-        Notice::WeightsChanged { weights } => {
+        Notice::WeightsMoved { prev, weights, source } => {
             let mut changed = line(Info, "weights_override_changed");
             for (slot, weight) in (0u8..).zip(weights.iter()) {
                 let key = format!("w{}", dpmp_core::PoolId(slot));
                 changed = changed.number(&key, f64::from(*weight) / 1e4);
             }
-            changed
+            let shares: Vec<String> = prev.iter().map(|weight| format!("{}", f64::from(*weight) / 1e4)).collect();
+            changed.text("prev", &shares.join("/")).text("source", source.word())
         }
         Notice::DwellsInForce { .. }
         | Notice::PinIgnored { .. }

@@ -2,7 +2,7 @@
 
 use dpmp_core::PoolId;
 use dpmp_core::config::OracleSource;
-use dpmp_core::oracle::{OracleState, OracleStatus};
+use dpmp_core::oracle::{ChainStatus, HashRate, Interval, OracleState, OracleStatus, Reading};
 use prometheus::{Error, Gauge, GaugeVec, IntGauge, IntGaugeVec};
 
 use super::series::Maker;
@@ -14,6 +14,9 @@ const STATES: [&str; 6] = ["off", "warming", "waiting", "ready", "failing", "fal
 pub struct OracleSeries {
     hash_rate: GaugeVec,
     ratio: GaugeVec,
+    low: GaugeVec,
+    high: GaugeVec,
+    other: GaugeVec,
     pub(super) weight: GaugeVec,
     status: IntGauge,
     age: Gauge,
@@ -37,6 +40,21 @@ impl OracleSeries {
                 &["chain", "window"],
             )?,
             ratio: make.levels("dpmp_oracle_ratio", "Network hash rate, short over long; 0: not known.", chain)?,
+            low: make.levels(
+                "dpmp_oracle_hashrate_low",
+                "Below dpmp_oracle_hashrate: the true value lies above 39 times of 40; 0: not known.",
+                &["chain", "window"],
+            )?,
+            high: make.levels(
+                "dpmp_oracle_hashrate_high",
+                "Above dpmp_oracle_hashrate: the true value lies below 39 times of 40; 0: not known.",
+                &["chain", "window"],
+            )?,
+            other: make.levels(
+                "dpmp_oracle_other_hashrate",
+                "The same hash rate by the source that is not in use, own or url; 0: not known.",
+                &["chain", "window", "source"],
+            )?,
             weight: make.levels(
                 "dpmp_oracle_weight",
                 "The weight in percent that it has moved to, or would have; 0: it has none.",
@@ -62,7 +80,12 @@ impl OracleSeries {
         for chain in ["BTC", "BCH"] {
             series.ratio.with_label_values(&[chain]);
             for window in ["short", "long"] {
-                series.hash_rate.with_label_values(&[chain, window]);
+                for rates in [&series.hash_rate, &series.low, &series.high] {
+                    rates.with_label_values(&[chain, window]);
+                }
+                for source in ["own", "url"] {
+                    series.other.with_label_values(&[chain, window, source]);
+                }
             }
         }
         for state in STATES {
@@ -86,9 +109,7 @@ impl OracleSeries {
         }
         for chain in &status.chains {
             let name = &*chain.chain;
-            let (short, long) = chain.reading.map_or((0.0, 0.0), |r| (r.short.as_f64(), r.long.as_f64()));
-            self.hash_rate.with_label_values(&[name, "short"]).set(short);
-            self.hash_rate.with_label_values(&[name, "long"]).set(long);
+            self.hash_rates(chain, status.source);
             self.ratio.with_label_values(&[name]).set(chain.reading.map_or(0.0, |r| r.ratio_ppm() as f64 / 1e6));
             self.height.with_label_values(&[name]).set(i64::from(chain.height.unwrap_or(0)));
             self.blocks.with_label_values(&[name]).set(i64::from(chain.blocks));
@@ -99,5 +120,23 @@ impl OracleSeries {
             self.weight.with_label_values(&[pool.as_str()]).set(f64::from(*weight) / 1e4);
         }
         self.gain.set(status.gain.map_or(0.0, |(ppm, _)| ppm as f64 / 1e6));
+    }
+
+    fn hash_rates(&self, chain: &ChainStatus, source: OracleSource) {
+        let name = &*chain.chain;
+        let rate = |rate: Option<HashRate>| rate.map_or(0.0, HashRate::as_f64);
+        let windows: [(_, fn(&Reading) -> (HashRate, Option<Interval>)); 2] =
+            [("short", |r| (r.short, r.short_interval)), ("long", |r| (r.long, r.long_interval))];
+        for (window, of) in windows {
+            let (reading, interval) = chain.reading.as_ref().map(of).unzip();
+            let interval = interval.flatten();
+            self.hash_rate.with_label_values(&[name, window]).set(rate(reading));
+            self.low.with_label_values(&[name, window]).set(rate(interval.map(|i| i.low)));
+            self.high.with_label_values(&[name, window]).set(rate(interval.map(|i| i.high)));
+            let other = rate(chain.other.as_ref().map(|other| of(other).0));
+            let (used, beside) = if source == OracleSource::Own { ("own", "url") } else { ("url", "own") };
+            self.other.with_label_values(&[name, window, beside]).set(other);
+            self.other.with_label_values(&[name, window, used]).set(0.0);
+        }
     }
 }

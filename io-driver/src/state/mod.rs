@@ -13,7 +13,7 @@ use std::path::Path;
 use safe::Loaded;
 
 pub use document::{Document, MEMORY, section};
-pub use writer::{Files, Job};
+pub use writer::{Files, Job, Moved};
 
 /// Reads the file, or the one before it. A missing one is an empty document. One that cannot be used, or not be read, is
 /// set aside, never overwritten.

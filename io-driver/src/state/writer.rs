@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dpmp_core::notice::WeightsSource;
 use log::Level;
 
 use super::safe;
+use crate::live_weights::{self, LiveWeights};
 use crate::logs::line;
 use crate::records::bests::BestShares;
 use crate::records::journal::Journal;
@@ -25,6 +28,17 @@ pub enum Job {
     Bests(Box<BestShares>),
     /// There is news in the journal: to the disk with it.
     News,
+    /// Other weights hold: before, now, and by whom.
+    Weights(Moved),
+}
+
+/// A change of weights.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub(crate) live: Arc<LiveWeights>,
+    pub(crate) prev: Arc<[u32]>,
+    pub(crate) now: Arc<[u32]>,
+    pub(crate) source: WeightsSource,
 }
 
 /// Where everything is that lasts: beside the config.
@@ -41,7 +55,7 @@ impl Files {
         let (jobs, receiver) = sync_channel::<Job>(WAITING);
         let (finished, done) = sync_channel(1);
         thread::Builder::new().name("files".to_owned()).spawn(move || {
-            let mut failing = [false; 3];
+            let mut failing = [false; 4];
             for job in receiver {
                 let (kind, path, result) = match (&job, &state, &best_shares) {
                     (Job::State(text), Some(path), _) => (0, path.as_path(), safe::write(path, text)),
@@ -49,6 +63,10 @@ impl Files {
                     (Job::News, _, _) => (2, journal.best_shares(), journal.sync()),
                     // Said at the start.
                     (Job::State(_), None, _) | (Job::Bests(_), _, None) => continue,
+                    (Job::Weights(moved), _, _) => {
+                        let Moved { live, prev, now, source } = moved;
+                        (3, Path::new(live_weights::NAME), live.follow(prev, now, *source))
+                    }
                 };
                 if let (Err(error), false) = (&result, failing[kind]) {
                     say(path, error);

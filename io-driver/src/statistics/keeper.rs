@@ -17,9 +17,10 @@ use super::snapshot::{Block, Snapshot};
 use super::take::Subject;
 use super::tell::tell;
 use crate::clock::{Clock, unix_micros};
+use crate::live_weights::LiveWeights;
 use crate::logs::line;
 use crate::records::bests::BestShares;
-use crate::state::{Document, Files, Job, MEMORY, section};
+use crate::state::{Document, Files, Job, MEMORY, Moved, section};
 
 /// What lasts is written this often, if anything has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -86,6 +87,8 @@ pub(super) struct Keeper {
     pub(super) memory: Memory,
     /// None: nothing lasts.
     pub(super) files: Option<Files>,
+    /// What remembers weights that were moved; none: nothing.
+    pub(super) weights: Option<Arc<LiveWeights>>,
     pub(super) state: Pending,
 }
 
@@ -93,6 +96,7 @@ pub(super) struct Keeper {
 pub(super) struct Pending {
     /// There are new best shares, which the loop has written down.
     news: bool,
+    moved: Option<Moved>,
     /// Something has changed since the last save.
     changed: bool,
     bests_changed: bool,
@@ -105,7 +109,7 @@ impl Pending {
     /// `bests_changed`: the file is to be written at the first save.
     pub(super) fn new(bests_changed: bool) -> Pending {
         let now = Instant::now();
-        Pending { news: false, changed: false, bests_changed, saved: now, told: now, shown: None }
+        Pending { news: false, moved: None, changed: false, bests_changed, saved: now, told: now, shown: None }
     }
 }
 
@@ -128,7 +132,12 @@ impl Keeper {
                 }
                 Some(Message::Memory(memory)) => {
                     self.state.changed |= memory != self.memory;
+                    // Who switches the automatic balance wants that to last, whatever happens next.
+                    let chosen = memory.oracle.choice != self.memory.oracle.choice;
                     self.memory = memory;
+                    if chosen {
+                        self.save(None);
+                    }
                 }
                 Some(Message::Ask(reply)) => reply(self.snapshot(FRESH)),
                 Some(Message::End) => break,
@@ -143,7 +152,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let tell = self.state.told + TELL_EVERY;
-        let retry = self.state.news.then(|| Instant::now() + Duration::from_millis(20));
+        let retry = (self.state.news || self.state.moved.is_some()).then(|| Instant::now() + Duration::from_millis(20));
         let save = self.state.changed.then(|| (self.state.saved + SAVE_EVERY).max(Instant::now()));
         [Some(tell), save, retry].into_iter().flatten().min().unwrap_or(tell)
     }
@@ -154,6 +163,11 @@ impl Keeper {
             self.ledger.observe(*now, notice);
             match notice {
                 Notice::WeightsChanged { weights } => self.config.scheduler.weights = weights.to_vec(),
+                Notice::WeightsMoved { prev, weights, source } => {
+                    let (prev, now, source) = (prev.clone(), weights.clone(), *source);
+                    // Only the last counts, but what it was before is told by each.
+                    self.state.moved = self.weights.clone().map(|live| Moved { live, prev, now, source });
+                }
                 Notice::BlockCandidate { .. } => self.block(notice),
                 _ => {}
             }
@@ -175,6 +189,12 @@ impl Keeper {
     fn housekeeping(&mut self) {
         if self.state.news {
             self.state.news = self.files.as_ref().is_some_and(|files| files.offer(Job::News).is_err());
+        }
+        if let Some(moved) = self.state.moved.take()
+            && let Some(files) = &self.files
+            && let Err(Job::Weights(moved)) = files.offer(Job::Weights(moved))
+        {
+            self.state.moved = Some(moved);
         }
         if self.state.changed && self.state.saved.elapsed() >= SAVE_EVERY {
             self.save(None);

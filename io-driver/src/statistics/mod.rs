@@ -25,6 +25,7 @@ use dpmp_core::{Memory, Notice, PoolId, Span};
 use log::Level;
 
 use crate::clock::{Clock, unix_micros};
+use crate::live_weights::LiveWeights;
 use crate::logs::line;
 use crate::records::bests;
 use crate::records::blocks::{BlockLine, Blocks};
@@ -81,6 +82,7 @@ pub(crate) fn start(
     config: &Config,
     clock: Clock,
     stopwatch: &Stopwatch,
+    weights: Option<Arc<LiveWeights>>,
 ) -> io::Result<Started> {
     let mut state = places.map(|places| state::load(&places.state)).unwrap_or_default();
     let document = std::mem::take(&mut state.value);
@@ -143,6 +145,7 @@ pub(crate) fn start(
         document,
         memory: memory.clone(),
         files,
+        weights,
     };
     let thread = thread::Builder::new().name("statistics".to_owned()).spawn(move || keeper.run())?;
     Ok(Started { memory, reporter, statistics, books, thread })
