@@ -16,11 +16,16 @@ use std::time::{Duration, Instant};
 use support::{Miner, wait_for};
 use web::{PASSWORD, Site};
 
-/// A miner that submits all the time, until it is stopped; then the longest that an answer took.
+/// Shares that a miner sends before an attack begins.
+const PEACE: u32 = 100;
+
+/// A miner that submits all the time, until it is stopped; then how long each answer took.
 struct Mining {
     stop: Arc<AtomicBool>,
     shares: Arc<AtomicU32>,
-    thread: JoinHandle<Duration>,
+    thread: JoinHandle<Vec<Duration>>,
+    /// Answers that came before the attack.
+    before: usize,
 }
 
 impl Mining {
@@ -32,28 +37,42 @@ impl Mining {
         let thread = thread::spawn(move || {
             let mut miner = Miner::connect(port);
             let (size, job) = miner.login("x.rig");
-            let mut worst = Duration::ZERO;
+            let mut took = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 let id = counted.fetch_add(1, Ordering::Relaxed);
                 assert_eq!(miner.submit(u64::from(id) + 10, "x.rig", &job, size)["result"], true);
-                worst = worst.max(began.elapsed());
+                took.push(began.elapsed());
                 thread::sleep(Duration::from_millis(5));
             }
-            worst
+            took
         });
-        wait_for("the first shares", || (shares.load(Ordering::Relaxed) > 3).then_some(()));
-        Mining { stop, shares, thread }
+        // What it is like in peace.
+        wait_for("the first shares", || (shares.load(Ordering::Relaxed) > PEACE).then_some(()));
+        let before = shares.load(Ordering::Relaxed) as usize - 1;
+        Mining { stop, shares, thread, before }
     }
 
-    /// Generous, as the machine may be busy: what is looked for is a loop that waits for the dashboard.
+    /// Half of the answers took no longer than in peace, and none very long. Generous, as the machine may be busy: what is
+    /// looked for is a loop that waits for the dashboard, or works for it.
     fn was_undisturbed(self) {
         let before = self.shares.load(Ordering::Relaxed);
-        wait_for("more shares", || (self.shares.load(Ordering::Relaxed) > before + 3).then_some(()));
+        wait_for("more shares", || (self.shares.load(Ordering::Relaxed) > before + 50).then_some(()));
         self.stop.store(true, Ordering::Relaxed);
-        let worst = self.thread.join().unwrap();
-        assert!(worst < Duration::from_secs(2), "the slowest answer took {worst:?}");
+        let took = self.thread.join().unwrap();
+        let (peace, attack) = took.split_at(self.before);
+        let (usual, now) = (median(peace), median(attack));
+        let bound = usual * 2 + Duration::from_millis(5);
+        assert!(now <= bound, "half of the answers took {now:?} or longer, and {usual:?} before the attack");
+        let worst = attack.iter().max().unwrap();
+        assert!(*worst < Duration::from_secs(2), "the slowest answer took {worst:?}");
     }
+}
+
+fn median(took: &[Duration]) -> Duration {
+    let mut sorted = took.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
 }
 
 fn connect(port: u16) -> Option<TcpStream> {
@@ -137,10 +156,12 @@ fn a_body_that_never_comes_is_not_waited_for() {
 
 #[test]
 fn a_thousand_connections_come_and_go() {
+    // On this side too.
+    rlimit::increase_nofile_limit(4_096).unwrap();
     let site = Site::start("attack-thousand", "", Some(PASSWORD));
     let mining = Mining::start(site.proxy.port);
     let crowd: Vec<TcpStream> = (0..1_000).filter_map(|_| connect(site.port)).collect();
-    assert!(crowd.len() > 100);
+    assert_eq!(crowd.len(), 1_000);
     // Metrics have places of their own.
     assert_eq!(site.proxy.get("/healthz").0, "HTTP/1.1 200 OK");
     drop(crowd);

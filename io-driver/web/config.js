@@ -106,7 +106,7 @@ async function review(app, verdict, name, run) {
       }
       go.removeAttribute('aria-busy');
     };
-    return h('form', { onsubmit: submit }, changes(verdict.differences), (verdict.wallets || []).map(verdictOf),
+    return h('form', { onsubmit: submit }, (verdict.usable || verdict.differences.length > 0) && changes(verdict.differences), (verdict.wallets || []).map(verdictOf),
       h('h3', 'What it does'), verdict.effects.length ? h('ul', verdict.effects.map(effect => h('li', effect.text))) : h('p.soft', verdict.usable ? 'Nothing: miners and pools notice nothing.' : 'It cannot be applied.'),
       list(verdict.problems), said,
       verdict.locked ? h('p.warn', '▲ dashboard.lock_wallets is on: pools and wallets are changed in the file alone.') : verdict.usable && [verdict.needs_password && h('label', 'Password again, because a pool or wallet changes', h('input', { type: 'password', name: 'password', required: true, autocomplete: 'current-password' })), h('div.flow', h('button.main', { type: 'submit' }, 'Apply'))]);

@@ -35,7 +35,13 @@ function setup(app, state) {
 
 const kpi = (name, value, ...below) => h('div.kpi', h('span', name), h('b', value), h('span', below));
 
-function kpis(state) {
+/** No share yet: when the first of all miners is expected. */
+function firstShare(workers) {
+  const times = (workers ? workers.workers : []).map(w => w.expected_share_s).filter(s => s != null);
+  return 'no share yet' + (times.length ? ' (expected within ' + span(Math.min(...times)) + ')' : '');
+}
+
+function kpis(state, workers) {
   const { hashrate, split, shares, best, miners, pools } = state, five = split.windows.m5, slots = pools.map(pool => pool.slot);
   const round = slots.length === 2 ? a => [Math.round(a[0]), 100 - Math.round(a[0])] : a => a.map(Math.round);
   const parts = five && !five.collecting ? round(slots.map(slot => five.pools[slot].achieved)).join(' / ') + ' %' : null;
@@ -45,7 +51,7 @@ function kpis(state) {
     kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), ' · 24 h ', rate(hashrate.h24)]),
     kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false ? ' · ' + (error < 0 ? '−' : '+') + Math.abs(error).toFixed(1) + ' points' : ''),
     kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', dropped ? h(shares.dropped * 50 > shares.submitted ? 'span.warn' : 'span', ' · dropped ' + count(shares.dropped) + ' (' + percent(shares.dropped / shares.submitted * 100) + ')') : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
-    kpi('Best share', best && best.session ? si(best.session.difficulty) : NONE, best && best.session ? [best.session.worker, ' · ', best.session.pool, ' · ', ago(best.session.at, now()), best.session.network_percent != null ? ' · ' + tiny(best.session.network_percent) + ' of network' : ''] : 'no share yet'),
+    kpi('Best share', best && best.session ? si(best.session.difficulty) : NONE, best && best.session ? [best.session.worker, ' · ', best.session.pool, ' · ', ago(best.session.at, now()), best.session.network_percent != null ? ' · ' + tiny(best.session.network_percent) + ' of network' : ''] : firstShare(workers)),
     kpi('Miners', miners.active + miners.low + ' of ' + miners.known, miners.silent ? h('span.warn', '▲ ' + miners.silent + ' silent ') : '', miners.low ? h('span.warn', '▲ ' + miners.low + ' low ') : '', miners.offline ? miners.offline + ' offline' : miners.known && !miners.silent && !miners.low ? 'all active' : miners.known ? '' : 'none yet'));
 }
 
@@ -195,6 +201,6 @@ export const eventList = app => app.data.events && h('section.card', h('h2', 'Wh
 export function view(app) {
   const { state, workers } = app.data;
   if (!state) return h('p.empty', 'Asking dpmp…');
-  return [banners(app, state), setup(app, state), kpis(state), allocation(app, state), state.pools.map(poolCard), charts(app, state),
+  return [banners(app, state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), charts(app, state),
     h('section.card', h('div.row', h('h2', 'Miners'), h('a', { href: '#stats' }, 'All about them')), workers ? table(app, workers.workers, 8) : h('p.empty', 'Collecting…')), eventList(app)];
 }

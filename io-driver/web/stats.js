@@ -13,8 +13,9 @@ let sort = ['m5', -1], filter = '', hidden = new Set(JSON.parse(localStorage.hid
 const STATE = { active: ['good', 'Active'], low: ['warn', 'Low'], silent: ['warn', 'Silent'], offline: ['note', 'Offline'] };
 const bad = w => w.accepted + w.rejected ? w.rejected / (w.accepted + w.rejected) * 100 : null;
 const late = w => w.late == null || !w.ended ? null : w.late / w.ended * 100;
-// Answered by the proxy itself, or never.
-const dropped = w => w.ended ? (w.ended - w.accepted - w.rejected) / w.ended * 100 : null;
+const dropped = w => w.ended ? w.dropped / w.ended * 100 : null;
+/** Its last share; before the first, when one is expected. */
+const last = w => w.last_share == null && w.expected_share_s != null ? 'none yet, expected within ' + span(w.expected_share_s) : ago(w.last_share, now());
 
 // key, header, value to sort and export, how it is shown, words for phones
 const COLUMNS = [
@@ -33,7 +34,7 @@ const COLUMNS = [
   ['late', 'Late', late, w => percent(late(w))],
   ['best', 'Best', w => w.best && w.best.difficulty, w => w.best ? si(w.best.difficulty) : NONE],
   ['ever', 'Best ever', w => w.best_ever && w.best_ever.difficulty, w => w.best_ever ? si(w.best_ever.difficulty) : NONE],
-  ['last', 'Last share', w => w.last_share, w => ago(w.last_share, now())],
+  ['last', 'Last share', w => w.last_share, last],
   ['since', 'Known since', w => w.since, w => ago(w.since, now())],
 ];
 const SHORT = ['state', 'spark', 'm5', 'h1', 'pool', 'ok', 'rej', 'best', 'last'];
@@ -63,7 +64,7 @@ async function detail(name) {
   const w = await get('workers/' + encodeURIComponent(name)).catch(error => ({ error }));
   const fact = (key, what) => h('div', h('dt', key), h('dd', what));
   dialog(name, () => w.error ? h('p.bad', w.error.message) : h('div.form',
-    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Known since', moment(w.since)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
+    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Known since', moment(w.since)), fact('Last share', last(w)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
     h('h3', 'By pool'), h('table', h('thead', h('tr', ['Pool', 'Good', 'Refused or lost', 'Work'].map(text => h('th', { scope: 'col' }, text)))), h('tbody', (w.by_pool || []).map(row => h('tr', h('td', letter(row.pool)), h('td', count(row.good)), h('td', count(row.bad)), h('td', si(row.work)))))),
     h('h3', 'What became of its shares'), h('dl.facts', Object.entries(w.by_outcome || {}).filter(([, n]) => n).map(([key, n]) => fact(key.replace(/_/g, ' '), count(n)))),
     w.log && w.log.length ? [h('h3', 'Lately'), h('ul.events', { tabindex: 0, 'aria-label': 'Lately' }, w.log.map(line => h('li', h('time', moment(line.at)), h('span', line.text))))] : null), true);

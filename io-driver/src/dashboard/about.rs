@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::extract::State;
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -12,6 +12,8 @@ use super::Shared;
 use super::answer::{Answer, give};
 use crate::clock::unix_micros;
 use crate::fd_limit;
+use crate::http::Site;
+use crate::reload::wanted;
 
 /// `GET /api/v1/about`.
 pub(super) async fn about(State(shared): State<Arc<Shared>>) -> Answer {
@@ -73,6 +75,15 @@ fn check(name: &str, good: bool, text: String) -> Value {
 fn checks(shared: &Shared) -> Vec<Value> {
     let config = shared.config();
     let mut checks = vec![writable("Folder of the config", &shared.folder)];
+    checks.extend(shared.config_path().map(|path| can_append("Config file", path)));
+    for name in ["state.json", "history.json", "auth.json"] {
+        let path = shared.folder.join(name);
+        // One that is not there yet is made in the folder.
+        checks.extend(path.exists().then(|| can_append(name, &path)));
+    }
+    if let Some(log) = &config.logging.file {
+        checks.push(can_append("Log file", &shared.folder.join(log)));
+    }
     if config.recording.enabled {
         checks.push(writable("Recording", &shared.folder.join(&config.recording.dir)));
     }
@@ -91,8 +102,30 @@ fn checks(shared: &Shared) -> Vec<Value> {
     let miners = shared.miners();
     let ports = miners.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
     checks.push(check("Port for miners", !miners.is_empty(), ports));
+    checks.push(served(shared, "Port for the dashboard", Site::Dashboard));
+    checks.push(served(shared, "Port for metrics", Site::Metrics));
     checks.push(check("Passwords", shared.auth().is_some(), shared.no_auth.clone()));
     checks
+}
+
+/// A site that is switched off is as it should be.
+fn served(shared: &Shared, name: &str, site: Site) -> Value {
+    let bound = shared.ports.lock().unwrap_or_else(PoisonError::into_inner).site(site);
+    match wanted(site, &shared.config()) {
+        None => check(name, true, "switched off".to_owned()),
+        Some(address) if bound.is_empty() => {
+            let text = format!("{}:{} could not be bound: the log says why", address.host, address.port);
+            check(name, false, text)
+        }
+        Some(_) => check(name, true, bound.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Opened as for writing, and nothing is written.
+fn can_append(name: &str, path: &Path) -> Value {
+    let opened = std::fs::OpenOptions::new().append(true).open(path);
+    let text = opened.as_ref().map_or_else(|error| format!("{}: {error}", path.display()), |_| "writable".to_owned());
+    check(name, opened.is_ok(), text)
 }
 
 fn writable(name: &str, folder: &Path) -> Value {
@@ -115,6 +148,19 @@ mod tests {
         assert!(rows.len() >= 21 && rows.iter().all(|row| row.as_str().unwrap().len() == rows.len()));
         // The finder in a corner of every code.
         assert!(rows[0].as_str().unwrap().starts_with("1111111"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = std::env::temp_dir().join(format!("dpmp-check-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("state.json");
+        assert_eq!(can_append("state.json", &file)["good"], false, "it is not made by looking");
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(can_append("state.json", &file)["good"], true);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}");
+        assert!(can_append("state.json", &folder)["text"].as_str().unwrap().contains("dpmp-check"));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

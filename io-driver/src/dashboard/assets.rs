@@ -70,10 +70,24 @@ fn packed() -> &'static BTreeMap<&'static str, Packed> {
 fn pack(kind: Type, plain: Vec<u8>) -> Packed {
     let digest = Sha256::digest(&plain);
     let tag = format!("\"{}\"", digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory cannot fail; without it the plain bytes are sent.
-    let gzip = encoder.write_all(&plain).and_then(|()| encoder.finish()).unwrap_or_default();
+    let gzip = gzip(&plain, Compression::best());
     Packed { kind, tag, plain, gzip }
+}
+
+/// Writing to memory cannot fail; were it to, the plain bytes are sent.
+pub(super) fn gzip(plain: &[u8], how: Compression) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), how);
+    encoder.write_all(plain).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+/// True if the client takes gzip: named, and not with `q=0`.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    accepts.split(',').any(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
+        parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !parts.any(refused)
+    })
 }
 
 /// The file of this name; the page for `/`.
@@ -96,8 +110,7 @@ pub(super) async fn serve(uri: axum::http::Uri, headers: HeaderMap) -> Response 
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
     let kind = [(header::CONTENT_TYPE, file.kind.name())];
-    let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if accepts.split(',').any(|name| name.trim() == "gzip") && !file.gzip.is_empty() {
+    if takes_gzip(&headers) && !file.gzip.is_empty() {
         return (common, kind, [(header::CONTENT_ENCODING, "gzip")], file.gzip.clone()).into_response();
     }
     (common, kind, file.plain.clone()).into_response()
@@ -115,6 +128,15 @@ fn edited(name: &str, kind: Type) -> Option<Packed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        let takes = |value: &'static str| {
+            takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, axum::http::HeaderValue::from_static(value))]))
+        };
+        assert!(takes("gzip") && takes("br, gzip;q=0.5") && takes("deflate,GZIP"));
+        assert!(!takes("br") && !takes("gzip;q=0, br") && !takes_gzip(&HeaderMap::new()));
+    }
 
     #[test]
     fn all_of_it_is_small() {

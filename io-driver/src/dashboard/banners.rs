@@ -1,16 +1,17 @@
 //! What a page says first: each state with words of its own, the worst first.
 
-use dpmp_core::PoolId;
-use dpmp_core::config::{Config, PoolConfig};
+use dpmp_core::config::{Config, MAX_POOLS, PoolConfig};
 use dpmp_core::oracle::OracleState;
+use dpmp_core::{PoolId, Time};
 use serde::Serialize;
 
 use super::board::Board;
 use super::links::Shown;
 use super::state::works;
 use super::timeline::{Kind, Weight};
-use super::workers::{Word, word};
+use super::workers::{SILENT_AFTER, Word, word};
 use crate::logs::redact;
+use crate::statistics::snapshot::Shares;
 
 /// One banner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +31,9 @@ pub(super) struct Banner {
 
 /// A banner about something that happened stays for this long, unless it is put away.
 const STAYS: u64 = 30 * 86_400_000;
+
+/// Banners that a page is given: the worst, and the latest.
+const MOST: usize = 20;
 
 /// A change of pools or wallets is shown for this long.
 const DAY: u64 = 86_400_000;
@@ -56,12 +60,12 @@ pub(super) fn banners(board: &Board, config: &Config, first: bool) -> Vec<Banner
     let mut banners = Vec::new();
     pools(board, config, &mut banners);
     shares(board, &mut banners);
-    silent(board, &mut banners);
+    silent(board, board.clock.now(), &mut banners);
     oracle(board, &mut banners);
     if first {
         let text =
             "The first password stands in dashboard-password.txt beside the config. Sign in and choose your own.";
-        banners.push(Banner::new("first", Weight::Note, "Nobody has signed in yet", text));
+        banners.push(Banner::new("first", Weight::Note, "The first password still holds", text));
     }
     if let Some(change) = board.timeline.pools_change.as_ref().filter(|c| super::board::unix_millis() < c.at + DAY) {
         let text = format!(
@@ -143,8 +147,11 @@ fn oracle(board: &Board, banners: &mut Vec<Banner>) {
 }
 
 /// Miners that are connected and send nothing.
-fn silent(board: &Board, banners: &mut Vec<Banner>) {
+fn silent(board: &Board, now: Time, banners: &mut Vec<Banner>) {
     let numbers = &board.numbers;
+    if !had_work(board, now) {
+        return;
+    }
     let silent: Vec<String> = numbers
         .workers
         .iter()
@@ -161,26 +168,121 @@ fn silent(board: &Board, banners: &mut Vec<Banner>) {
     }
 }
 
+/// True if a pool has been there for long enough that a miner without a share is to blame itself.
+fn had_work(board: &Board, now: Time) -> bool {
+    (0..MAX_POOLS as u8).map(PoolId).filter(|pool| board.in_use(*pool)).any(|pool| {
+        let state = board.pool_state(pool).filter(|state| works(state.shown));
+        state.is_some_and(|state| state.since.is_some_and(|since| now.since(since).as_secs_f64() >= SILENT_AFTER))
+    })
+}
+
 fn shares(board: &Board, banners: &mut Vec<Banner>) {
-    let session = &board.numbers.session;
-    let (good, bad) = (session.accepted, session.rejected);
-    if good + bad >= 200 && bad * 50 > good + bad {
-        let percent = bad as f64 * 100.0 / (good + bad) as f64;
-        let text = format!("{percent:.1} % of the shares were refused. Switching costs none: see the reasons by pool.");
-        banners.push(Banner::new("rejects", Weight::Warn, "Many shares are rejected", text).at("#stats"));
+    banners.extend(too_many_bad(&board.numbers.session));
+}
+
+/// More than one share of fifty brought nothing: refused by a pool, or dropped here.
+fn too_many_bad(session: &Shares) -> Option<Banner> {
+    let (all, rejected, dropped) = (session.ended, session.rejected, session.dropped);
+    if all < 200 || (rejected + dropped) * 50 <= all {
+        return None;
     }
+    let percent = |part: u64| part as f64 * 100.0 / all as f64;
+    let title = match (rejected, dropped) {
+        (_, 0) => "Many shares are rejected",
+        (0, _) => "Many shares are dropped",
+        _ => "Many shares are rejected or dropped",
+    };
+    let by_pools = format!("{:.1} % of the shares were refused by pools", percent(rejected));
+    let by_us = format!("{:.1} % were dropped here, as they were no valid work", percent(dropped));
+    let parts = [(rejected, by_pools), (dropped, by_us)].into_iter().filter(|(count, _)| *count > 0);
+    let text = parts.map(|(_, text)| text).collect::<Vec<_>>().join("; ") + ". See the reasons by pool and by miner.";
+    Some(Banner::new("rejects", Weight::Warn, title, text).at("#stats"))
 }
 
 /// Blocks and the like, from the timeline.
 fn happened(board: &Board, banners: &mut Vec<Banner>) {
     let oldest = super::board::unix_millis().saturating_sub(STAYS);
-    for entry in board.timeline.after(0).rev().filter(|entry| entry.at >= oldest) {
-        let (title, id) = match entry.kind {
-            Kind::Block => ("★ Block candidate", format!("block-{}", entry.at)),
-            Kind::Best => ("★ New best share", format!("best-{}", entry.at)),
-            _ => continue,
+    let lately = || board.timeline.after(0).rev().filter(|entry| entry.at >= oldest);
+    let good =
+        |id: String, title: &str, text: String| Banner { dismiss: true, ..Banner::new(id, Weight::Good, title, text) };
+    // A better one takes the place of the one before.
+    if let Some(entry) = lately().find(|entry| entry.kind == Kind::Best) {
+        banners.push(good(format!("best-{}", entry.at), "★ New best share", entry.text.clone()));
+    }
+    let blocks: Vec<_> = lately().filter(|entry| entry.kind == Kind::Block).collect();
+    // What does not fit is told in one, so that a page can put all of them away.
+    let room = MOST.saturating_sub(banners.len() + 1).max(1);
+    let (shown, older) = blocks.split_at(room.min(blocks.len()));
+    for entry in shown {
+        banners.push(good(format!("block-{}-{}", entry.at, entry.seq), "★ Block candidate", entry.text.clone()));
+    }
+    if let Some(newest) = older.first() {
+        let text = format!("{} more before these. Stats has all of them.", older.len());
+        banners
+            .push(good(format!("blocks-{}-{}", newest.at, newest.seq), "★ Older block candidates", text).at("#stats"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::board::tests::board;
+    use crate::statistics::Snapshot;
+    use crate::statistics::snapshot::Worker;
+    use dpmp_core::notice::Who;
+    use dpmp_core::{MinerId, Notice, Span};
+    use std::sync::Arc;
+
+    fn session(ended: u64, rejected: u64, dropped: u64) -> Shares {
+        Shares { ended, accepted: ended - rejected - dropped, rejected, dropped, ..Shares::default() }
+    }
+
+    #[test]
+    fn dropped_shares_are_bad_ones_too() {
+        assert_eq!(too_many_bad(&session(1_000, 10, 10)), None);
+        assert_eq!(too_many_bad(&session(199, 0, 199)), None);
+        let dropped = too_many_bad(&session(1_000, 0, 500)).unwrap();
+        assert_eq!(dropped.title, "Many shares are dropped");
+        assert!(dropped.text.starts_with("50.0 % were dropped here"), "{}", dropped.text);
+        let both = too_many_bad(&session(1_000, 15, 15)).unwrap();
+        assert!(both.text.contains("1.5 % of the shares were refused by pools; 1.5 % were dropped"), "{}", both.text);
+        assert_eq!(too_many_bad(&session(1_000, 30, 0)).unwrap().title, "Many shares are rejected");
+    }
+
+    #[test]
+    fn a_crowd_of_blocks_is_a_page_of_banners() {
+        let (mut board, config) = board();
+        for n in 0..117 {
+            board.tell(Kind::Block, Weight::Good, None, format!("block {n}"));
+            board.tell(Kind::Best, Weight::Good, None, format!("best {n}"));
+        }
+        let shown = banners(&board, &config, true);
+        assert_eq!(shown.len(), MOST);
+        let texts: Vec<_> = shown.iter().map(|banner| banner.text.as_str()).collect();
+        assert!(texts.contains(&"best 116") && texts.contains(&"block 116") && !texts.contains(&"block 0"));
+        assert_eq!(shown.iter().filter(|banner| banner.id.starts_with("best-")).count(), 1);
+        assert!(shown.last().unwrap().text.starts_with("100 more before these"), "{:?}", shown.last());
+        let ids: std::collections::BTreeSet<_> = shown.iter().map(|banner| &banner.id).collect();
+        assert_eq!(ids.len(), MOST, "each is put away by itself");
+    }
+
+    #[test]
+    fn nobody_is_silent_while_no_pool_gives_work() {
+        let (mut board, _) = board();
+        let worker = Worker { name: "rig".into(), connections: 1, ..Worker::default() };
+        board.numbers = Arc::new(Snapshot { at: 10_000, workers: vec![worker], ..Snapshot::default() });
+        let says = |board: &Board, now: u64| {
+            let mut found = Vec::new();
+            silent(board, Time::ZERO + Span::secs(now), &mut found);
+            !found.is_empty()
         };
-        let banner = Banner::new(id, Weight::Good, title, entry.text.clone());
-        banners.push(Banner { dismiss: true, ..banner });
+        assert!(!says(&board, 4_000), "no pool is up");
+        let who = Who { miner: MinerId(1), peer: ([192, 0, 2, 5], 51_234).into(), worker: "rig".into() };
+        board.links.observe(
+            Time::ZERO + Span::secs(4_000),
+            &Notice::PoolUsable { who, pool: PoolId(0), reconnected: false, other_alive: false },
+        );
+        assert!(!says(&board, 4_200), "it has just come back");
+        assert!(says(&board, 4_400));
     }
 }

@@ -26,6 +26,8 @@ use crate::table::si;
 
 /// A sample for the charts is taken this often.
 const SAMPLE: Duration = Duration::from_secs(1);
+/// Milliseconds in which a pool's same message is told once.
+const SAME_MESSAGE: u64 = 3_600_000;
 /// The history is written this often.
 const SAVE: Duration = Duration::from_secs(300);
 
@@ -151,7 +153,11 @@ impl Board {
             }
             Notice::PoolMessage { pool, text } => {
                 let text = format!("pool {pool} says: {}", redact(text));
-                self.tell(Kind::Message, Weight::Note, Some(*pool), text);
+                // Each connection is told the same: one a miner.
+                let since = unix_millis().saturating_sub(SAME_MESSAGE);
+                if !self.timeline.said_since(since, Kind::Message, &text) {
+                    self.tell(Kind::Message, Weight::Note, Some(*pool), text);
+                }
             }
             Notice::MinerWarning { who, what } => {
                 if let Some(words) = warning(what) {
@@ -179,7 +185,7 @@ impl Board {
         let text = format!(
             "{} found a share of difficulty {} on pool {slot}{part}",
             redact(&best.worker),
-            si(best.difficulty, "")
+            difficulty(best.difficulty)
         );
         self.tell(Kind::Best, Weight::Good, None, text);
     }
@@ -242,9 +248,24 @@ fn warning(what: &MinerWarning) -> Option<String> {
     })
 }
 
-/// Two digits of a number, however small.
+/// A part in percent, with two significant digits however small.
 fn tiny(value: f64) -> String {
-    if value >= 0.01 { format!("{value:.2}") } else { format!("{value:.1e}") }
+    match value {
+        _ if value >= 10.0 => format!("{value:.0}"),
+        _ if value >= 1e-9 => significant(value, 2),
+        _ => "less than 0.000000001".to_owned(),
+    }
+}
+
+/// Three significant digits, with a prefix from 1000 on.
+fn difficulty(value: f64) -> String {
+    if value > 0.0 && value < 1.0 { significant(value, 3) } else { si(value, "").trim_end().to_owned() }
+}
+
+/// So many significant digits, without an exponent.
+fn significant(value: f64, digits: i32) -> String {
+    let decimals = (digits - 1 - value.log10().floor() as i32).clamp(0, 15) as usize;
+    format!("{value:.decimals$}")
 }
 
 /// Where the board has everything from.
@@ -308,4 +329,34 @@ fn save(board: &Shared, path: Option<&PathBuf>, failing: bool) -> bool {
             .send();
     }
     result.is_ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use dpmp_core::config::PoolConfig;
+
+    pub(in crate::dashboard) fn board() -> (Board, Config) {
+        let config = Config::with_pools(vec![PoolConfig::new("A"), PoolConfig::new("B")], vec![500_000, 500_000]);
+        (Board::new(&config, Clock::start(), None), config)
+    }
+
+    #[test]
+    fn what_a_pool_tells_every_connection_stands_there_once() {
+        let (mut board, _) = board();
+        for text in ["we move on Sunday", "fees are 0"].repeat(300) {
+            board.observe(Time::ZERO, &Notice::PoolMessage { pool: PoolId(0), text: text.into() });
+        }
+        board.observe(Time::ZERO, &Notice::PoolMessage { pool: PoolId(1), text: "fees are 0".into() });
+        let texts: Vec<_> = board.timeline.after(1).map(|entry| entry.text.as_str()).collect();
+        assert_eq!(texts, ["pool A says: we move on Sunday", "pool A says: fees are 0", "pool B says: fees are 0"]);
+    }
+
+    #[test]
+    fn small_numbers_have_their_digits() {
+        let shown = [0.000_012_34, 0.5, 12.34, 84_600.0].map(difficulty);
+        assert_eq!(shown, ["0.0000123", "0.500", "12.3", "84.6 k"]);
+        let shown = [1.2e-7, 0.034, 2.5, 45.6, 3e-12].map(tiny);
+        assert_eq!(shown, ["0.00000012", "0.034", "2.5", "46", "less than 0.000000001"]);
+    }
 }

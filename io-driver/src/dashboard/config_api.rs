@@ -149,7 +149,7 @@ pub(super) async fn put(
     let Text { text, password } = body::json(body, body::CONFIG).await?;
     let version = if_match(&headers)?;
     let reloader = reloader(&shared)?;
-    apply(&shared, peer, &who, &reloader, text, password, version, Source::Api).await
+    apply(&shared, peer, &who, &reloader, text, password, version, None).await
 }
 
 #[derive(Deserialize)]
@@ -171,7 +171,7 @@ pub(super) async fn rollback(
     let version = if_match(&headers)?;
     let reloader = reloader(&shared)?;
     let text = kept(&reloader, number).await?;
-    apply(&shared, peer, &who, &reloader, text, password, version, Source::Rollback).await
+    apply(&shared, peer, &who, &reloader, text, password, version, Some(number)).await
 }
 
 async fn kept(reloader: &Reloader, number: u64) -> Result<String, Refusal> {
@@ -188,8 +188,9 @@ async fn apply(
     text: String,
     password: Option<String>,
     version: String,
-    source: Source,
+    back_to: Option<u64>,
 ) -> Answer {
+    let source = if back_to.is_some() { Source::Rollback } else { Source::Api };
     let _turn = shared.turn.lock().await;
     let demand = demand(reloader, &text);
     match (&demand, password) {
@@ -208,7 +209,7 @@ async fn apply(
     let before = reloader.history().last().map(|kept| kept.number);
     let working = reloader.clone();
     let verdict: Verdict = beside(move || working.apply(&text, Some(&version), source)).await?;
-    audit(shared, peer, who, &verdict, &changed, matches!(demand, Demand::Password), before);
+    audit(shared, peer, who, &verdict, &changed, matches!(demand, Demand::Password), before, back_to);
     let mut answer = serde_json::to_value(&verdict).unwrap_or_default();
     answer["applied"] = json!(true);
     answer["previous"] = json!(before);
@@ -216,6 +217,7 @@ async fn apply(
 }
 
 /// Who changed what, in the log and on the page.
+#[expect(clippy::too_many_arguments, reason = "each is a part of what happened")]
 fn audit(
     shared: &Shared,
     peer: Peer,
@@ -224,6 +226,7 @@ fn audit(
     wallets: &[Value],
     pools: bool,
     before: Option<u64>,
+    back_to: Option<u64>,
 ) {
     let paths: Vec<&str> = verdict.differences.iter().map(|difference| difference.path.as_str()).collect();
     line(Level::Info, "dashboard_config_applied")
@@ -239,7 +242,11 @@ fn audit(
         let text = format!("the wallet of pool {pool} was changed: {} → {}", text("old"), text("new"));
         board.tell(Kind::Access, Weight::Warn, None, text);
     }
-    if pools {
+    let changed = board.timeline.pools_change.as_ref();
+    if back_to.is_some() && changed.is_some_and(|change| change.before == back_to) {
+        // It is undone: another Undo would bring the wallet back that somebody has just removed.
+        board.timeline.pools_change = None;
+    } else if pools {
         board.pools_changed(
             before,
             paths.iter().filter(|path| path.starts_with("pools")).map(|p| (*p).to_owned()).collect(),

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use axum::body::{HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dpmp_core::config::ReadAccess;
+use flate2::Compression;
 
-use super::Shared;
 use super::answer::Refusal;
-use super::host;
+use super::{Shared, assets, host};
 
 /// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 7] = [
@@ -26,6 +27,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
+
+/// Answers of so many bytes are sent as they are.
+const SHORT: u64 = 4096;
 
 /// Who asks: an extension of each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +60,39 @@ impl Who {
 
 /// Around all routes.
 pub(super) async fn all(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let gzip = assets::takes_gzip(request.headers());
     let mut response = match admit(&shared, &mut request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
+    if gzip {
+        response = packed(response).await;
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// A long JSON answer, gzipped: the list of 500 workers is 143 KB, asked for every few seconds.
+async fn packed(response: Response) -> Response {
+    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !json || response.body().size_hint().lower() <= SHORT {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    // It is in memory as a whole, so this neither waits nor fails.
+    let Ok(plain) = to_bytes(body, usize::MAX).await else {
+        return Refusal::failed("the answer was lost").into_response();
+    };
+    let bytes = assets::gzip(&plain, Compression::fast());
+    head.headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if bytes.is_empty() {
+        return Response::from_parts(head, plain.into());
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    Response::from_parts(head, bytes.into())
 }
 
 /// Around what may be read by anybody, unless `dashboard.read` is `login`.

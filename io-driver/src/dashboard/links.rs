@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dpmp_core::config::MAX_POOLS;
 use dpmp_core::notice::{HeldOff, Who};
-use dpmp_core::{MinerId, Notice, PoolId, Span, Time, UpstreamId};
+use dpmp_core::{CloseReason, MinerId, Notice, PoolId, Span, Time, UpstreamId};
 
 use crate::logs::redact;
 
@@ -96,7 +96,7 @@ impl Link {
             shown,
             since: if bad { trouble.map(|t| t.since) } else { self.well_since },
             words: trouble.filter(|_| bad).map(|t| t.words.clone()),
-            next_try: trouble.filter(|_| shown == Shown::Down).and_then(|t| t.next_try),
+            next_try: trouble.filter(|_| matches!(shown, Shown::Down | Shown::Refused)).and_then(|t| t.next_try),
             usable: self.usable.len(),
             connections: self.connected.len(),
         }
@@ -201,7 +201,12 @@ impl Links {
             }
             Notice::PoolDown { upstream, pool, who, reason, retry, .. } => {
                 self.lost(now, *upstream, *pool, who.as_ref());
-                self.bad(now, *pool, redact(reason.text()).into_owned(), Some(now + *retry));
+                let refusal = self.at(*pool).and_then(|link| link.trouble.as_mut()).filter(|trouble| trouble.refused);
+                match refusal.filter(|_| *reason == CloseReason::Refused) {
+                    // The engine hung up because of the refusal, whose words say more than that.
+                    Some(trouble) => trouble.next_try = Some(now + *retry),
+                    None => self.bad(now, *pool, redact(reason.text()).into_owned(), Some(now + *retry)),
+                }
             }
             Notice::PoolClosed { upstream, pool, who, .. } => self.lost(now, *upstream, *pool, who.as_ref()),
             Notice::AuthResult { pool, ok: false, error, .. } => {
@@ -272,7 +277,6 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dpmp_core::CloseReason;
 
     fn at(seconds: u64) -> Time {
         Time::ZERO + Span::secs(seconds)
@@ -280,6 +284,29 @@ mod tests {
 
     fn who() -> Who {
         Who { miner: MinerId(1), peer: ([192, 0, 2, 5], 51_234).into(), worker: "rig".into() }
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_words_when_the_connection_ends_for_it() {
+        let (mut links, pool, upstream) = (Links::new(), PoolId(0), UpstreamId(3));
+        let down = |reason| Notice::PoolDown {
+            upstream,
+            pool,
+            who: Some(who()),
+            reason,
+            failures: 1,
+            retry: Span::secs(5),
+            other_alive: true,
+        };
+        links.observe(at(1), &Notice::PoolConnected { upstream, pool, who: Some(who()), again: false });
+        let refused = HeldOff::Refused("unknown wallet".into());
+        links.observe(at(2), &Notice::PoolHeldOff { who: who(), pool, why: refused });
+        links.observe(at(2), &down(CloseReason::Refused));
+        let state = links.of(pool).unwrap().state(true);
+        assert_eq!((state.shown, state.words.as_deref()), (Shown::Refused, Some("unknown wallet")));
+        assert_eq!((state.since, state.next_try), (Some(at(2)), Some(at(7))));
+        links.observe(at(9), &down(CloseReason::Draining));
+        assert_eq!(links.of(pool).unwrap().state(true).shown, Shown::Down, "another reason is another trouble");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Timeline {
         self.entries.iter().filter(move |entry| entry.seq > seq)
     }
 
+    /// True if just this was told since then.
+    pub(super) fn said_since(&self, at: u64, kind: Kind, text: &str) -> bool {
+        self.entries.iter().rev().take_while(|entry| entry.at >= at).any(|e| e.kind == kind && e.text == text)
+    }
+
     /// The number of the last one.
     pub(super) fn last(&self) -> u64 {
         self.last

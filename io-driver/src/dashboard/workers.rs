@@ -17,7 +17,7 @@ use crate::statistics::Snapshot;
 use crate::statistics::snapshot::Worker;
 
 /// A miner without a share for this long is silent, or for six times as long as its shares usually take.
-const SILENT_AFTER: f64 = 300.0;
+pub(super) const SILENT_AFTER: f64 = 300.0;
 
 /// How a worker is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +67,20 @@ fn shown(name: &str, who: &Who) -> String {
     if who.is_owner() { name.to_owned() } else { redact(name).into_owned() }
 }
 
+/// Seconds in which a connected worker finds a share 19 times of 20: three times as long as it takes on average. Before
+/// its own hash rate is known it is taken for one like the others.
+fn expected_share(numbers: &Snapshot, worker: &Worker) -> Option<u64> {
+    let known = |worker: &&Worker| worker.connections > 0 && worker.hashrate.five_minutes.hashes_per_second.is_some();
+    let others = || {
+        let count = numbers.workers.iter().filter(known).count();
+        numbers.hashrate.five_minutes.hashes_per_second.filter(|_| count > 0).map(|all| all / count as f64)
+    };
+    let rate = [&worker.hashrate.five_minutes, &worker.hashrate.hour].into_iter().find_map(|r| r.hashes_per_second);
+    let rate = rate.or_else(others).filter(|rate| *rate > 0.0)?;
+    let difficulty = worker.difficulty.filter(|_| worker.connections > 0)?;
+    Some((3.0 * difficulty * 4_294_967_296.0 / rate).ceil() as u64)
+}
+
 fn row(board: &Board, worker: &Worker, who: &Who) -> Value {
     let numbers = &board.numbers;
     let line =
@@ -83,10 +97,12 @@ fn row(board: &Board, worker: &Worker, who: &Who) -> Value {
         "ended": worker.shares.ended,
         "accepted": worker.shares.accepted + worker.shares.credited,
         "rejected": worker.shares.rejected,
+        "dropped": worker.shares.dropped,
         "late": worker.shares.late,
         "best": best(numbers, worker.best_session.as_ref()),
         "best_ever": best(numbers, worker.best.as_ref()),
         "last_share": worker.last_share.map(|at| at * 1000),
+        "expected_share_s": expected_share(numbers, worker),
         "since": worker.since * 1000,
         "spark": line.filter(|line| line.len() > 1),
     })
@@ -138,6 +154,23 @@ pub(super) async fn worker(
 mod tests {
     use super::*;
     use crate::statistics::snapshot::Rate;
+
+    #[test]
+    fn a_share_is_expected_in_time() {
+        let with = |rate: Option<f64>| {
+            let mut worker = Worker { connections: 1, difficulty: Some(1_000.0), ..Worker::default() };
+            worker.hashrate.five_minutes.hashes_per_second = rate;
+            worker
+        };
+        let mut numbers = Snapshot::default();
+        let (old, new) = (with(Some(4_294_967_296.0 * 100.0)), with(None));
+        assert_eq!(expected_share(&numbers, &old), Some(30), "ten seconds on average");
+        assert_eq!(expected_share(&numbers, &new), None, "nothing is known of any");
+        numbers.workers = vec![old.clone(), old, new.clone()];
+        numbers.hashrate.five_minutes.hashes_per_second = Some(4_294_967_296.0 * 200.0);
+        assert_eq!(expected_share(&numbers, &new), Some(30), "like the others");
+        assert_eq!(expected_share(&numbers, &Worker { connections: 0, ..new }), None);
+    }
 
     #[test]
     fn words() {

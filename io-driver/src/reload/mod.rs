@@ -238,7 +238,8 @@ impl Reloader {
             version: version_of(text),
             usable: false,
             problems: Vec::new(),
-            differences: differences(&read(&standing.text), &read(text)),
+            // A text that is no JSON differs in nothing that could be shown.
+            differences: tree::read(text).map(|new| differences(&read(&standing.text), &new.root)).unwrap_or_default(),
             effects: Vec::new(),
         };
         match self.0.file.understand(text) {
