@@ -48,12 +48,7 @@ pub(crate) enum Moved {
 impl Pace {
     /// From this share on, in percent.
     pub(crate) fn starting_at(percent: u8, now_ms: u64) -> Pace {
-        Pace {
-            smooth: (u32::from(percent) * 10_000, now_ms),
-            at: percent,
-            steps: Vec::new(),
-            moving: false,
-        }
+        Pace { smooth: (u32::from(percent) * 10_000, now_ms), at: percent, steps: Vec::new(), moving: false }
     }
 
     /// This share is wanted now, in parts per million.
