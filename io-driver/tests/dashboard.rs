@@ -282,7 +282,7 @@ fn measured(folder: &Path) {
     };
     let pace = json!(["BTC", {"smooth": [600_000, now], "at": 70, "steps": [], "moving": true}]);
     let oracle = json!({"chains": [["BTC", chain(600_000)], ["BCH", chain(300_000)]], "pace": pace});
-    let state = json!({"version": 2, "engine": {"pools": [], "oracle": oracle}});
+    let state = json!({"version": 1, "memory": {"pools": [], "oracle": oracle}});
     fs::write(folder.join("state.json"), state.to_string()).unwrap();
     // The slider, some time before.
     fs::write(folder.join("weights_override.json"), r#"{"poolA_weight":70,"poolB_weight":30,"source":"set"}"#).unwrap();
@@ -315,7 +315,7 @@ fn auto_balance_goes_on_after_a_kill() {
         let mut site = start();
         settled(&site, &moved);
         let told = site.proxy.event("weights_override_changed");
-        assert_eq!((&told["wA"], &told["prev"], &told["source"]), (&json!(60.0), &json!("70/30"), &json!("oracle")));
+        assert_eq!((&told["wA"], &told["prev"], &told["source"]), (&json!(60), &json!("70/30"), &json!("oracle")));
         let auto = site.stranger().get("/api/v1/state").json()["mode"]["auto_balance"].clone();
         assert_eq!((&auto["state"], &auto["active"]), (&json!("ready"), &json!(true)), "{auto}");
         assert!(auto["chains"][0]["short_range"][0].as_f64().unwrap() < auto["chains"][0]["short"].as_f64().unwrap());
@@ -327,7 +327,7 @@ fn auto_balance_goes_on_after_a_kill() {
         wait_for("the choice and the weights on the disk", || {
             let file = |name| fs::read_to_string(folder.join(name)).ok().and_then(|t| serde_json::from_str(&t).ok());
             let (state, weights): (Value, Value) = (file("state.json")?, file("weights_override.json")?);
-            let chosen = state["engine"]["oracle"]["choice"] == json!([false, true]);
+            let chosen = state["sections"]["memory"]["oracle"]["choice"] == json!([false, true]);
             (chosen && weights["poolA_weight"] == 60.0).then_some(())
         });
         site.proxy.kill();
