@@ -269,7 +269,8 @@ fn weights_move_are_undone_from_elsewhere_and_outlive_a_restart() {
 
 /// What an earlier run left: two measured chains, the second with twice its hash rate lately, and weights on their way to 60.
 fn measured(folder: &Path) {
-    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let now =
+        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("a file and a clock").as_millis()).unwrap();
     let chain = |last: u64| {
         let mut at = now - 3_600_000 - 100 * 600_000;
         let blocks: Vec<Value> = (1..=100u64)
@@ -283,9 +284,10 @@ fn measured(folder: &Path) {
     let pace = json!(["BTC", {"smooth": [600_000, now], "at": 70, "steps": [], "moving": true}]);
     let oracle = json!({"chains": [["BTC", chain(600_000)], ["BCH", chain(300_000)]], "pace": pace});
     let state = json!({"version": 1, "memory": {"pools": [], "oracle": oracle}});
-    fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    fs::write(folder.join("state.json"), state.to_string()).expect("a file and a clock");
     // The slider, some time before.
-    fs::write(folder.join("weights_override.json"), r#"{"poolA_weight":70,"poolB_weight":30,"source":"set"}"#).unwrap();
+    fs::write(folder.join("weights_override.json"), r#"{"poolA_weight":70,"poolB_weight":30,"source":"set"}"#)
+        .expect("a file and a clock");
 }
 
 #[test]
