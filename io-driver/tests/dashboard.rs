@@ -6,9 +6,11 @@ mod web;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use support::{Miner, folder, wait_for};
+use support::{Miner, Pool, Proxy, dpmp, folder, free_port, wait_for, write_config};
 use web::{Browser, PASSWORD, Site, raw};
 
 #[test]
@@ -263,6 +265,79 @@ fn weights_move_are_undone_from_elsewhere_and_outlive_a_restart() {
         site.proxy.event("weights_set").to_string()
     };
     assert!(text.contains("the page"), "{text}");
+}
+
+/// What an earlier run left: two measured chains, the second with twice its hash rate lately, and weights on their way to 60.
+fn measured(folder: &Path) {
+    let now =
+        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("a file and a clock").as_millis()).unwrap();
+    let chain = |last: u64| {
+        let mut at = now - 3_600_000 - 100 * 600_000;
+        let blocks: Vec<Value> = (1..=100u64)
+            .map(|n| {
+                at += if n > 94 { last } else { 600_000 };
+                json!({"height": 900_000 + n, "seen_ms": at, "hashes": 1_000_000_000_000u64, "timed": true})
+            })
+            .collect();
+        json!({"blocks": blocks, "heard_ms": now})
+    };
+    let pace = json!(["BTC", {"smooth": [600_000, now], "at": 70, "steps": [], "moving": true}]);
+    let oracle = json!({"chains": [["BTC", chain(600_000)], ["BCH", chain(300_000)]], "pace": pace});
+    let state = json!({"version": 1, "memory": {"pools": [], "oracle": oracle}});
+    fs::write(folder.join("state.json"), state.to_string()).expect("a file and a clock");
+    // The slider, some time before.
+    fs::write(folder.join("weights_override.json"), r#"{"poolA_weight":70,"poolB_weight":30,"source":"set"}"#)
+        .expect("a file and a clock");
+}
+
+#[test]
+fn auto_balance_goes_on_after_a_kill() {
+    let folder = folder("web-auto");
+    let pools = [Pool::start("deadbeef", 8), Pool::start("cafe", 4)];
+    let (port, metrics, page) = (free_port(), free_port(), free_port());
+    let more = format!(
+        r#","scheduler":{{"auto_balance":true,"oracle_source":"own"}},"dashboard":{{"host":"127.0.0.1","port":{page}}}"#
+    );
+    let config = write_config(&folder, port, metrics, [pools[0].address, pools[1].address], &more);
+    let mut text = fs::read_to_string(&config).unwrap();
+    for (wallet, chain) in [("walletA", "BTC"), ("walletB", "BCH")] {
+        text = text.replace(&format!("\"{wallet}\""), &format!("\"{wallet}\",\"chain\":\"{chain}\""));
+    }
+    fs::write(&config, text).unwrap();
+    measured(&folder);
+    let start = || {
+        let mut command = dpmp();
+        command.env("DASHBOARD_PASSWORD", PASSWORD).arg("--config").arg(&config);
+        let proxy = Proxy::run(command, folder.clone(), port, metrics);
+        proxy.event("dashboard_started");
+        Site { proxy, port: page, pools: [Pool::start("deadbeef", 8), Pool::start("cafe", 4)] }
+    };
+    let moved = json!({"A": 60.0, "B": 40.0});
+    {
+        let mut site = start();
+        settled(&site, &moved);
+        let told = site.proxy.event("weights_override_changed");
+        assert_eq!((&told["wA"], &told["prev"], &told["source"]), (&json!(60), &json!("70/30"), &json!("oracle")));
+        let auto = site.stranger().get("/api/v1/state").json()["mode"]["auto_balance"].clone();
+        assert_eq!((&auto["state"], &auto["active"]), (&json!("ready"), &json!(true)), "{auto}");
+        assert!(auto["chains"][0]["short_range"][0].as_f64().unwrap() < auto["chains"][0]["short"].as_f64().unwrap());
+        let low = site.proxy.metric("dpmp_oracle_hashrate_low{chain=\"BTC\",window=\"short\"}");
+        let high = site.proxy.metric("dpmp_oracle_hashrate_high{chain=\"BTC\",window=\"short\"}");
+        assert!(0.0 < low && low < high, "{low} {high}");
+        assert_eq!(site.owner().post("/api/v1/mode", r#"{"auto_balance":false}"#).status, 200);
+        // Far sooner than the next save of everything.
+        wait_for("the choice and the weights on the disk", || {
+            let file = |name| fs::read_to_string(folder.join(name)).ok().and_then(|t| serde_json::from_str(&t).ok());
+            let (state, weights): (Value, Value) = (file("state.json")?, file("weights_override.json")?);
+            let chosen = state["sections"]["memory"]["oracle"]["choice"] == json!([false, true]);
+            (chosen && weights["poolA_weight"] == 60.0).then_some(())
+        });
+        site.proxy.kill();
+    }
+    let site = start();
+    settled(&site, &moved);
+    let state = site.stranger().get("/api/v1/state").json();
+    assert_eq!(state["mode"]["auto_balance"]["active"], json!(false), "{state}");
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn proxy(notice: &Notice) {
                 changed = changed.number(&key, f64::from(*weight) / 1e4);
             }
             let shares: Vec<String> = prev.iter().map(|weight| format!("{}", f64::from(*weight) / 1e4)).collect();
-            changed.text("prev", &shares.join("/")).text("source", source.word())
+            changed.text("prev", shares.join("/")).text("source", source.word())
         }
         Notice::DwellsInForce { .. }
         | Notice::PinIgnored { .. }

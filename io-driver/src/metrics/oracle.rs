@@ -9,6 +9,9 @@ use super::series::Maker;
 
 const STATES: [&str; 6] = ["off", "warming", "waiting", "ready", "failing", "fallback"];
 
+/// A window's hash rate, and what it lies within.
+type Of = fn(&Reading) -> (HashRate, Option<Interval>);
+
 /// The series of the automatic balance.
 #[derive(Clone, Debug)]
 pub struct OracleSeries {
@@ -125,7 +128,7 @@ impl OracleSeries {
     fn hash_rates(&self, chain: &ChainStatus, source: OracleSource) {
         let name = &*chain.chain;
         let rate = |rate: Option<HashRate>| rate.map_or(0.0, HashRate::as_f64);
-        let windows: [(_, fn(&Reading) -> (HashRate, Option<Interval>)); 2] =
+        let windows: [(&str, Of); 2] =
             [("short", |r| (r.short, r.short_interval)), ("long", |r| (r.long, r.long_interval))];
         for (window, of) in windows {
             let (reading, interval) = chain.reading.as_ref().map(of).unzip();

@@ -152,7 +152,8 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let tell = self.state.told + TELL_EVERY;
-        let retry = (self.state.news || self.state.moved.is_some()).then(|| Instant::now() + Duration::from_millis(20));
+        let waits = self.state.news || self.state.moved.is_some();
+        let retry = waits.then(|| Instant::now() + Duration::from_millis(20));
         let save = self.state.changed.then(|| (self.state.saved + SAVE_EVERY).max(Instant::now()));
         [Some(tell), save, retry].into_iter().flatten().min().unwrap_or(tell)
     }
@@ -277,6 +278,9 @@ impl Keeper {
 
     fn finish(mut self) {
         let deadline = Instant::now() + LAST_WORDS;
+        if let (Some(files), Some(moved)) = (&self.files, self.state.moved.take()) {
+            files.insist(Job::Weights(moved), deadline);
+        }
         if self.state.changed || self.state.bests_changed {
             self.save(Some(deadline));
         }
