@@ -269,8 +269,8 @@ fn weights_move_are_undone_from_elsewhere_and_outlive_a_restart() {
 
 /// What an earlier run left: two measured chains, the second with twice its hash rate lately, and weights on their way to 60.
 fn measured(folder: &Path) {
-    let now =
-        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("a file and a clock").as_millis()).unwrap();
+    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("a file and a clock").as_millis())
+        .expect("a clock after 1970");
     let chain = |last: u64| {
         let mut at = now - 3_600_000 - 100 * 600_000;
         let blocks: Vec<Value> = (1..=100u64)
