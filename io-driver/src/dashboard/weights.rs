@@ -62,6 +62,8 @@ async fn change(shared: &Shared, who: &Who, weights: Vec<u32>, how: &str) -> Ans
     let _turn = shared.turn.lock().await;
     let before = shared.board.lock().weights.clone();
     command(shared, Command::SetWeights(weights.clone())).await?;
+    // The board hears of it a moment later, and the next change may come before that.
+    shared.board.lock().weights.clone_from(&weights);
     let kept = shared.live.changed(&before, &weights, how);
     line(Level::Info, "weights_set").text("by", who.shown()).text("how", how).send();
     let mut answer = json!({
