@@ -19,9 +19,7 @@ const GIVE_UP: Span = Span::secs(30);
 /// A pool that has lost its weight keeps its work for this long at most.
 const RETIRE: Span = Span::secs(10);
 /// A pool that had failed has work again: those without work try it within this time, so that not all come at once.
-const HURRY_IDLE: Span = Span::millis(500);
-/// And the others within this.
-const HURRY: Span = Span::secs(3);
+const HURRY: Span = Span::millis(500);
 /// Pools that nobody is connected to are probed again after this time.
 const PROBE_AGAIN: Span = Span::mins(30);
 /// First wait after a failed probe; doubles up to [`LONGEST_PROBE_RETRY`].
@@ -297,7 +295,8 @@ impl Engine {
         self.place_group(group, SwitchReason::Return, now, out);
     }
 
-    /// A pool that had failed has work again: those who wait to try it need not wait any more. Who has no work comes first.
+    /// A pool that had failed has work again: who waits to try it and has no work need not wait any more. The others work
+    /// elsewhere, and what the pool is owed is made up for.
     fn hurry_others(&mut self, group: GroupId, pool: PoolId, now: Time) {
         let news = self.facts.get_mut(pool.index()).is_some_and(|facts| core::mem::take(&mut facts.suspect));
         if !news {
@@ -307,9 +306,10 @@ impl Engine {
         let waiting: alloc::vec::Vec<GroupId> =
             self.groups.iter().filter(|(id, g)| **id != group && waits(g)).map(|(id, _)| *id).collect();
         for other in waiting {
-            let idle = self.first_miner(other).is_some_and(|m| m.working.is_none());
-            let within = if idle { HURRY_IDLE } else { HURRY };
-            let at = now + self.rng.within(within);
+            if self.first_miner(other).is_none_or(|m| m.working.is_some()) {
+                continue;
+            }
+            let at = now + self.rng.within(HURRY);
             let kind = TimerKind::LinkRetry(other, pool);
             if self.timers.at(kind).is_some_and(|planned| planned > at) {
                 self.timers.set(kind, at);
