@@ -122,10 +122,13 @@ fn links_lead_somewhere() {
 
 #[test]
 fn operators_files_hold_no_secrets_of_this_machine() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let home = std::env::var("HOME").ok().filter(|home| home.len() > 1);
+    let words = [Some(format!("{}/", checkout.display())), home.map(|home| format!("{home}/")), Some("/tmp/".into())];
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        for word in ["/root/", "/tmp/", "/work/"] {
-            assert!(!text.contains(word), "{} names {word}", page.display());
+        for word in words.iter().flatten() {
+            assert!(!text.contains(word.as_str()), "{} names {word}", page.display());
         }
     }
 }
