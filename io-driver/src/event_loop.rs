@@ -38,6 +38,8 @@ const READ_SIZE: usize = 16 * 1024;
 const READS_A_TURN: usize = 4;
 /// Connections that can wait which are read in one turn, before those that cannot are looked for again.
 const PATIENT_A_TURN: usize = 8;
+/// Connections that nobody mines on which are read in one turn, however many others there are.
+const SPARE_A_TURN: usize = 1;
 /// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
 const TICKS_A_TURN: usize = 64;
 /// The engine's memory is looked at, and handed on if it changed, this often.
@@ -155,8 +157,10 @@ pub(crate) struct EventLoop {
     timers: BTreeSet<(Time, Timer)>,
     /// To be read: shares and answers.
     urgent: VecDeque<Conn>,
-    /// To be read: all the rest.
+    /// To be read: jobs that a miner waits for.
     patient: VecDeque<Conn>,
+    /// To be read: jobs that nobody mines on for now. Each miner stands by at its other pool.
+    spare: VecDeque<Conn>,
     pending: VecDeque<Pending>,
     woken: Vec<Woken>,
     buffer: Box<[u8]>,
@@ -195,6 +199,7 @@ impl EventLoop {
             timers: BTreeSet::new(),
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
+            spare: VecDeque::new(),
             pending: VecDeque::new(),
             woken: Vec::new(),
             buffer: vec![0; READ_SIZE].into_boxed_slice(),
@@ -219,7 +224,11 @@ impl EventLoop {
             if let Some(outcome) = self.end.take() {
                 break outcome;
             }
-            match self.poll.poll(&mut events, self.timeout()) {
+            let timeout = self.timeout();
+            if timeout != Some(Duration::ZERO) {
+                self.at_rest();
+            }
+            match self.poll.poll(&mut events, timeout) {
                 Ok(()) => self.turn(&events),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Outcome::Failed(error),
@@ -236,9 +245,18 @@ impl EventLoop {
         outcome
     }
 
+    /// Nothing waits for us, as far as we know.
+    fn at_rest(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.at_rest(&self.engine, self.clock.now());
+        }
+    }
+
     /// How long `poll` may wait. mio rounds up to whole milliseconds, so a deadline is never met too early.
     fn timeout(&self) -> Option<Duration> {
-        if !self.urgent.is_empty() || !self.patient.is_empty() || self.listeners.iter().any(|l| l.ready) {
+        if [&self.urgent, &self.patient, &self.spare].iter().any(|l| !l.is_empty())
+            || self.listeners.iter().any(|l| l.ready)
+        {
             return Some(Duration::ZERO);
         }
         let own = self.timers.first().map(|(when, _)| *when);
@@ -270,10 +288,15 @@ impl EventLoop {
                 self.read(conn);
             }
         }
-        for _ in 0..self.patient.len().min(PATIENT_A_TURN) {
+        let patient = self.patient.len().min(PATIENT_A_TURN);
+        for _ in 0..patient {
             if let Some(conn) = self.patient.pop_front() {
                 self.read(conn);
             }
+        }
+        for _ in 0..SPARE_A_TURN.max(PATIENT_A_TURN - patient) {
+            let Some(conn) = self.spare.pop_front() else { break };
+            self.read(conn);
         }
         self.check_wall_clock();
         self.arm_hand_over();
@@ -341,7 +364,12 @@ impl EventLoop {
         if peer.connection.readable && !peer.connection.listed {
             peer.connection.listed = true;
             peer.listed_at = self.clock.now();
-            if peer.urgent() { self.urgent.push_back(conn) } else { self.patient.push_back(conn) }
+            let list = match conn {
+                _ if peer.urgent() => &mut self.urgent,
+                Conn::Upstream(upstream) if !self.engine.is_mined(upstream) => &mut self.spare,
+                _ => &mut self.patient,
+            };
+            list.push_back(conn);
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +26,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::background;
 use crate::facts::Readiness;
 use crate::logs::line;
 use crate::metrics::Metrics;
@@ -84,7 +85,7 @@ impl Server {
         // Blocking threads are for passwords, files and tries of a pool: few at once, the others wait.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(3).build()?;
         let (orders, mut inbox) = unbounded_channel();
-        let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
+        let thread = background::spawn("http", move || {
             runtime.block_on(async move {
                 let mut sites = Sites::default();
                 while let Some(order) = inbox.recv().await {

@@ -5,6 +5,7 @@
 //! [`requests`]. Facts leave the engine as notices; [`logs`], [`metrics`] and [`statistics`] render them.
 #![forbid(unsafe_code)]
 
+mod background;
 pub mod cli;
 pub mod clock;
 mod conn;

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::header::LOCATION;
 
+use crate::background;
 use crate::requests::{LoopHandle, Request};
 
 /// From the question to the last byte.
@@ -28,7 +28,7 @@ pub(crate) fn ask(url: Arc<str>, handle: LoopHandle) -> io::Result<()> {
         // Fails only when the loop has ended, or is so busy that it takes no requests: then the next answer serves.
         let _ = handle.send(Request::OracleAnswer(get(&url)));
     };
-    thread::Builder::new().name("oracle".to_owned()).spawn(work).map(drop)
+    background::spawn("oracle", work).map(drop)
 }
 
 fn get(url: &str) -> Answer {
@@ -65,6 +65,7 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::thread;
 
     /// A server that answers one connection with these bytes.
     fn serving(answer: &'static [u8]) -> String {

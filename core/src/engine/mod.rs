@@ -42,7 +42,7 @@ pub use state::{Engine, Memory, MinerStatus, PoolMemory, PoolStatus, RestoreErro
 use crate::action::ActionBuf;
 use crate::close::CloseReason;
 use crate::event::{Command, Event};
-use crate::ids::Conn;
+use crate::ids::{Conn, UpstreamId};
 use crate::time::Time;
 use crate::timers::TimerKind;
 
@@ -96,6 +96,14 @@ impl Engine {
     /// When the engine next wants to be called, and why; none: not before the next event. Later than the last step.
     pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
         self.timers.next()
+    }
+
+    /// True if a miner works for this connection now: what it says is somebody's next job. A driver reads it before those
+    /// that only stand by.
+    pub fn is_mined(&self, upstream: UpstreamId) -> bool {
+        let group = self.upstreams.get(&upstream).and_then(|u| u.group()).and_then(|g| self.groups.get(&g));
+        let works = |id| self.miners.get(id).and_then(|m| m.working).is_some_and(|w| w.upstream == upstream);
+        group.is_some_and(|group| group.miners.iter().any(works))
     }
 
     fn obey_timers(&mut self, now: Time, out: &mut ActionBuf) {

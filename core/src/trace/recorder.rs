@@ -93,6 +93,11 @@ impl SegmentWriter {
         self.bytes() >= least.max(CHECKPOINT_RATIO * self.origin_bytes)
     }
 
+    /// It has been full for so long that it should be closed even if the moment is a bad one: a quarter more.
+    pub fn overdue(&self, least: u64) -> bool {
+        self.bytes() * 4 >= least.max(CHECKPOINT_RATIO * self.origin_bytes) * 5
+    }
+
     /// Takes what was written since the last time: whole records. `spare` becomes the new buffer.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.taken += self.waiting();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dpmp_core::config::Config;
@@ -17,6 +17,7 @@ use super::history::{self, History, Now};
 use super::links::{Links, Shown, State};
 use super::recent::Recent;
 use super::timeline::{Kind, PoolsChange, Timeline, Weight};
+use crate::background;
 use crate::clock::{Clock, unix_micros};
 use crate::feed::FeedReader;
 use crate::logs::{line, redact};
@@ -286,7 +287,7 @@ pub(super) fn start(
 ) -> std::io::Result<(Shared, JoinHandle<()>)> {
     let shared = Shared(Arc::new(Mutex::new(Board::new(config, clock, path.as_ref()))));
     let board = shared.clone();
-    let thread = thread::Builder::new().name("dashboard".to_owned()).spawn(move || {
+    let thread = background::spawn("dashboard", move || {
         // The first numbers are asked for at once.
         let (mut sampled, mut saved, mut failing) = (None::<Instant>, Instant::now(), false);
         let mut lives = true;

@@ -6,13 +6,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::Output;
+use crate::background;
 
 /// Whether the file is still the one of its name is looked at this often, before a write.
 const LOOK: Duration = Duration::from_secs(1);
@@ -81,8 +82,7 @@ impl RotatingFile {
         if self.rotation.gzip {
             let (from, to) = (self.older(1, ""), self.older(1, ".gz"));
             // Without a thread it stays as it is.
-            self.compressing =
-                thread::Builder::new().name("log gzip".to_owned()).spawn(move || compress(&from, &to)).ok();
+            self.compressing = background::spawn("log gzip", move || compress(&from, &to)).ok();
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::line::suppressed;
 use super::open::Output;
 use super::tail;
 use super::text;
+use crate::background;
 use crate::clock::{rfc3339, unix_micros};
 
 /// Lines that may wait: a second of a large farm.
@@ -53,7 +54,7 @@ impl Sink {
         let shared = Arc::new(Shared::default());
         let sink = Sink { items, shared: shared.clone() };
         let mut pen = Pen { output, shared, batch: Vec::new(), waiting: Vec::new(), lost: 0 };
-        thread::Builder::new().name("log".to_owned()).spawn(move || pen.write_all(&receiver))?;
+        background::spawn("log", move || pen.write_all(&receiver))?;
         Ok((sink.clone(), sink))
     }
 

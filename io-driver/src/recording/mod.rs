@@ -3,7 +3,8 @@
 //!
 //! The loop pays for encoding each event into memory, and for one checkpoint a segment: 0.3 to 0.6 µs and 195
 //! bytes a share, 0.5 µs and 1.5 KB a job, and 10 ms a checkpoint at 100 miners (30 ms where each remembers 128 jobs: 9 MB,
-//! folded to 0.5 MB), which come once in 4 MB, that is in about five minutes (`cost` in sim/examples measures them).
+//! folded to 0.5 MB), which come once in 8 MiB at least, that is in about ten minutes, when
+//! nothing else is to be done (`cost` in sim/examples measures them).
 
 #[cfg(debug_assertions)]
 mod crash;
@@ -23,12 +24,13 @@ use crate::metrics::RecordingSeries;
 pub(crate) use ring::segments_in;
 use writer::{Full, Writer};
 
-/// Pieces of this size go to the writer.
-const PIECE: u64 = 64 * 1024;
+/// Pieces of this size go to the writer before it is time: more than a new job for a hundred miners, so that no thread is
+/// woken in the midst of it.
+const PIECE: u64 = 256 * 1024;
 /// What was recorded goes to the writer after this time, however little it is: so much is lost when the program is killed.
 const FLUSH: Span = Span::secs(1);
-/// No segment is closed as full below this size, or an eighth of the ring if that is less.
-const SMALLEST_SEGMENT: u64 = 1 << 20;
+/// No segment is closed as full below this part of the ring.
+const SEGMENTS_A_RING: u64 = 8;
 /// After a segment that could not be written the next is begun this much later.
 const RETRY: Span = Span::secs(30);
 /// After a checkpoint that does not fit the ring the next is taken this much later.
@@ -113,6 +115,14 @@ impl Recording {
         self.after_step(now);
     }
 
+    /// Nothing waits for the loop: the moment for the checkpoint with which the next segment begins, if this one is full.
+    pub(crate) fn at_rest(&mut self, engine: &Engine, now: Time) {
+        let full = |recorder: &mut Recorder| recorder.writer().full(self.max_bytes / SEGMENTS_A_RING);
+        if self.recorder.as_mut().is_some_and(full) && self.close(EndReason::Full) {
+            self.begin(engine, None, now);
+        }
+    }
+
     fn begin(&mut self, engine: &Engine, start: Option<Start>, now: Time) {
         let Some(writer) = &self.writer else { return };
         let mut recorder = match start {
@@ -133,7 +143,7 @@ impl Recording {
                 )
                 .send();
         }
-        if segment > self.max_bytes {
+        if segment * 5 / 4 > self.max_bytes {
             self.series.dropped.inc();
             self.next = now + RETRY_TOO_SMALL;
             return;
@@ -151,8 +161,7 @@ impl Recording {
             // Counted by the writer.
             return self.pause(now);
         }
-        let least = SMALLEST_SEGMENT.min(self.max_bytes / 8);
-        if recorder.writer().full(least) {
+        if recorder.writer().overdue(self.max_bytes / SEGMENTS_A_RING) {
             self.close(EndReason::Full);
         } else if recorder.writer().waiting() >= PIECE || now.since(self.flushed) >= FLUSH {
             self.flushed = now;

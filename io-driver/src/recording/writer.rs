@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use dpmp_core::trace::EndReason;
 use log::Level;
 
 use super::ring::{Create, Ring};
+use crate::background;
 use crate::logs::line;
 use crate::metrics::RecordingSeries;
 
 /// Pieces that may wait for the disk. Each is about as large as a flush, save for checkpoints.
-const QUEUE: usize = 64;
+const QUEUE: usize = 32;
 
 /// What the thread is told.
 enum Message {
@@ -54,7 +54,7 @@ impl Writer {
         let (finished, done) = sync_channel(1);
         let failed = Arc::new(AtomicU64::new(0));
         let mut work = Work { ring, series, failed: failed.clone(), number: 0, failing: false };
-        thread::Builder::new().name("recording".to_owned()).spawn(move || {
+        background::spawn("recording", move || {
             receiver.into_iter().for_each(|message| work.take(message));
             // Fails only if nobody waits.
             let _ = finished.send(());

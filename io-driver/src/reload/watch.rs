@@ -10,12 +10,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use log::Level;
 
 use super::{Reloader, Source};
+use crate::background;
 use crate::logs::line;
 
 /// Between two looks.
@@ -42,7 +42,7 @@ pub fn watch(reloader: Reloader) -> io::Result<Watcher> {
     let (pokes, poked) = sync_channel(1);
     // What was read at the start may be older than the file is now, so nothing counts as seen.
     let mut eye = Eye::default();
-    thread::Builder::new().name("config".to_owned()).spawn(move || {
+    background::spawn("config", move || {
         let path = reloader.file().path.clone();
         // What comes of it, the reloader says.
         while let Some(source) = next(&mut eye, &path, &poked) {

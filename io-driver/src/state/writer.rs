@@ -11,6 +11,7 @@ use dpmp_core::notice::WeightsSource;
 use log::Level;
 
 use super::safe;
+use crate::background;
 use crate::live_weights::{self, LiveWeights};
 use crate::logs::line;
 use crate::records::bests::BestShares;
@@ -54,7 +55,7 @@ impl Files {
     pub fn start(state: Option<PathBuf>, best_shares: Option<PathBuf>, journal: Journal) -> io::Result<Files> {
         let (jobs, receiver) = sync_channel::<Job>(WAITING);
         let (finished, done) = sync_channel(1);
-        thread::Builder::new().name("files".to_owned()).spawn(move || {
+        background::spawn("files", move || {
             let mut failing = [false; 4];
             for job in receiver {
                 let (kind, path, result) = match (&job, &state, &best_shares) {

@@ -16,7 +16,7 @@ mod tell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use dpmp_core::config::Config;
 use dpmp_core::ledger::{Bests, Ledger};
@@ -24,6 +24,7 @@ use dpmp_core::notice::BlockWay;
 use dpmp_core::{Memory, Notice, PoolId, Span};
 use log::Level;
 
+use crate::background;
 use crate::clock::{Clock, unix_micros};
 use crate::live_weights::LiveWeights;
 use crate::logs::line;
@@ -147,7 +148,7 @@ pub(crate) fn start(
         files,
         weights,
     };
-    let thread = thread::Builder::new().name("statistics".to_owned()).spawn(move || keeper.run())?;
+    let thread = background::spawn("statistics", move || keeper.run())?;
     Ok(Started { memory, reporter, statistics, books, thread })
 }
 
