@@ -13,7 +13,7 @@ use crate::ids::{MinerId, PoolId};
 use crate::miner::{Miner, said};
 use crate::notice::{Notice, PinTrouble, SwitchReason};
 use crate::rate::Estimate;
-use crate::schedule::{Cycle, Member, Part, Plan, Role, WHOLE, assign, needs, spread};
+use crate::schedule::{Cycle, Member, Part, Plan, Role, Spread, WHOLE, assign, needs, spread};
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
@@ -544,21 +544,26 @@ impl Engine {
         let mut unknown: Vec<usize> = Vec::new();
         for miner in self.miners.values().filter(divides) {
             let Some(cycle) = &miner.cycle else { continue };
-            let rate = miner.hash_rate(now).map_or(0, |e| e.rate.0);
+            let estimate = miner.hash_rate(now).unwrap_or_default();
+            let rate = estimate.rate.0;
+            // 95 % lie within two standard deviations.
+            let error = estimate.high.0.saturating_sub(estimate.low.0) / 4;
             if rate == 0 {
                 unknown.push(members.len());
             }
-            members.push(Member { id: miner.id, rate, phase: cycle.phase_at(plan, miner.working_for(), now) });
+            members.push(Member { id: miner.id, rate, error, phase: cycle.phase_at(plan, miner.working_for(), now) });
         }
         let known = (members.len() - unknown.len()).max(1) as u128;
         let average = (members.iter().map(|m| m.rate).sum::<u128>() / known).max(1);
         // A miner of which nothing is known yet counts like the average.
-        unknown.into_iter().for_each(|i| members[i].rate = average);
-        let skips = spread(&mut members, period);
+        for i in unknown {
+            (members[i].rate, members[i].error) = (average, average);
+        }
+        let Spread { skips, pace } = spread(&mut members, period);
         self.spread_from = now + Span(period.saturating_mul(2)).min(Span::mins(60)).max(SPREAD_EVERY);
         for (id, skip) in skips {
             if let Some(cycle) = self.miners.get_mut(&id).and_then(|m| m.cycle.as_mut()) {
-                cycle.skip(skip);
+                cycle.skip(skip, pace);
             }
         }
     }

@@ -193,7 +193,7 @@ pub enum RestoreError {
 }
 
 /// The version of checkpoints: raised by every change of the engine's data.
-pub(crate) const CHECKPOINT_VERSION: u32 = 7;
+pub(crate) const CHECKPOINT_VERSION: u32 = 8;
 
 /// One miner, for screens and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]

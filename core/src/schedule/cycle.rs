@@ -18,6 +18,8 @@ pub(crate) struct Cycle {
     credit: Vec<i128>,
     /// Phase still to be skipped, in µs of the whole cycle: the next dwells are cut shorter.
     skip: u64,
+    /// At most so much of it in one dwell, in µs.
+    pace: u64,
     /// By how much this dwell is cut, in units of credit.
     cut: i128,
     /// Many: when the running slice ends.
@@ -50,7 +52,8 @@ fn tijdeman(weights: &[u32], credit: &[i128], slice: Span) -> PoolId {
 impl Cycle {
     /// A place at `phase` µs into the cycle. `fallback` is where the miner works if no pool has a weight.
     pub(crate) fn start(plan: &Plan, phase: u64, fallback: PoolId, now: Time) -> Cycle {
-        let mut cycle = Cycle { wants: fallback, since: now, credit: Vec::new(), skip: 0, cut: 0, slice_end: now };
+        let mut cycle =
+            Cycle { wants: fallback, since: now, credit: Vec::new(), skip: 0, pace: 0, cut: 0, slice_end: now };
         match &plan.kind {
             Kind::Nothing => {}
             Kind::Single(only) => cycle.wants = *only,
@@ -153,11 +156,8 @@ impl Cycle {
     /// Uses up some of the phase to be skipped: the dwell that begins is cut, by half at the most.
     fn take_cut(&mut self, w: i128, band: i128) {
         let per_phase = (w * (ONE - w)).max(1);
-        self.cut = (i128::from(self.skip) * per_phase).min(band / 2);
+        self.cut = (i128::from(self.skip.min(self.pace)) * per_phase).min(band / 2);
         self.skip -= (self.cut / per_phase) as u64;
-        if self.skip < 1000 {
-            self.skip = 0;
-        }
     }
 
     /// How long until the schedule wants another pool, if the miner goes on working for `on`; none: never.
@@ -264,9 +264,9 @@ impl Cycle {
         }
     }
 
-    /// Skips this much of the cycle (µs), a part of each dwell from the next one on.
-    pub(crate) fn skip(&mut self, phase: u64) {
-        self.skip = phase;
+    /// Skips this much of the cycle (µs), a part of each dwell from the next one on, and no more than `pace` of each.
+    pub(crate) fn skip(&mut self, phase: u64, pace: u64) {
+        (self.skip, self.pace) = (phase, pace);
     }
 }
 
@@ -274,7 +274,7 @@ impl Cycle {
 mod tests {
     use super::*;
     use crate::config::SchedulerConfig;
-    use crate::schedule::{Member, spread};
+    use crate::schedule::{Member, Spread, spread};
     use alloc::collections::BTreeMap;
     use alloc::vec;
     use proptest::prelude::*;
@@ -304,11 +304,13 @@ mod tests {
                     .map(|(id, c)| Member {
                         id,
                         rate: u128::from(rates[id]),
+                        error: 0,
                         phase: c.phase_at(plan, Some(c.wants()), now),
                     })
                     .collect();
-                for (id, skip) in spread(&mut members, period) {
-                    cycles[id].skip(skip);
+                let Spread { skips, pace } = spread(&mut members, period);
+                for (id, skip) in skips {
+                    cycles[id].skip(skip, pace);
                 }
                 next_spread = step + 2 * period / 100_000 + 1;
             }
@@ -490,7 +492,7 @@ mod tests {
             let mut now = Time::ZERO;
             let acceptance = [WEIGHT_SUM; 2];
             for skip in skips {
-                cycle.skip(skip % plan.period());
+                cycle.skip(skip % plan.period(), plan.period());
                 let on = Some(cycle.wants());
                 let next = cycle.until_switch(&plan, on, &acceptance).unwrap();
                 now += next;

@@ -17,4 +17,4 @@ mod spread;
 pub(crate) use balance::{Part, Role, WHOLE, assign, needs};
 pub(crate) use cycle::Cycle;
 pub(crate) use plan::Plan;
-pub(crate) use spread::{Member, spread};
+pub(crate) use spread::{Member, Spread, spread};

@@ -77,6 +77,9 @@ pub struct Row {
     pub miners: usize,
     /// Worst error in percentage points of the windows of [`WINDOWS`] that fit into the quiet times, and the bound.
     pub windows: Vec<Option<(f64, f64)>>,
+    /// Worst error in percentage points of the windows of 5 min in the last quiet time's second half, and the bound of a
+    /// steady state, that is with known hash rates; none: the bound is not for this case.
+    pub steady: Option<(f64, f64)>,
     /// Worst error at an instant of the last quiet time's second half, in percentage points, and the bound.
     pub instant: (f64, f64),
     /// Seconds after the last thing that happened until every window of 5 min is within the bound; none: nothing happened.
@@ -144,6 +147,16 @@ impl Case {
         });
         self.rates = rates;
         self
+    }
+
+    /// In points of five minutes: what the phases of DESIGN.md §5 leave of one largest miner's dwell.
+    fn steady_bound(&self) -> Option<f64> {
+        let leaves = self.happens.iter().any(|happens| matches!(happens, Happens::Mode(_, config::Mode::Fleet)));
+        let ratio = self.mode == config::Mode::Ratio && !leaves && self.weights.len() == 2 && self.pins.is_empty();
+        let (dwell, w) = self.dwell();
+        let all: f64 = self.rates.iter().sum();
+        let largest = self.rates.iter().copied().fold(0.0, f64::max) / all;
+        ratio.then(|| dwell / (4.0 * w) * largest * largest / 300.0 * 100.0)
     }
 
     /// This name behind the weights.
@@ -349,6 +362,7 @@ impl Case {
             all.reduce(f64::max).map(|worst| (worst * 100.0, bound_s / window as f64 * 100.0))
         });
         let (from, to) = quiet.last().copied().unwrap_or((0, 0));
+        let steady = self.steady_bound().and_then(|bound| Some((worst(300, (from + to) / 2, to)? * 100.0, bound)));
         let instant = shares[((from + to) / 2).min(to.saturating_sub(1))..to].iter().copied().fold(0.0, f64::max);
         let slack = 1.02;
         let late = (from..to.saturating_sub(300))
@@ -363,6 +377,7 @@ impl Case {
             name: self.name.clone(),
             miners: self.rates.len(),
             windows: windows.to_vec(),
+            steady,
             instant: (instant * 100.0, bound_instant * 100.0),
             holds_again: happened.then(|| late.map_or(0.0, |t| (t + 300 - from) as f64)),
             whole,
@@ -391,8 +406,8 @@ fn luck(outcome: &super::Outcome) -> f64 {
 
 /// The heading for rows.
 pub const HEADING: &str = "\
-weights, case                        miners   worst window, error in points (bound)              at an     holds    whole  switches  in      accepted
-                                              5 min          1 h            24 h           instant (bound) again   run    an hour   motion  off by";
+weights, case                        miners   worst window, error in points (bound)              5 min, steady    at an     holds    whole  switches  in      accepted
+                                              5 min          1 h            24 h           points (bound)   instant (bound) again   run    an hour   motion  off by";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -402,6 +417,10 @@ impl fmt::Display for Row {
                 Some((worst, bound)) => write!(f, "  {worst:5.2} ({bound:5.2})")?,
                 None => write!(f, "  {:13}", "")?,
             }
+        }
+        match self.steady {
+            Some((worst, bound)) => write!(f, "  {worst:6.3} ({bound:6.3})")?,
+            None => write!(f, "  {:15}", "")?,
         }
         write!(f, "  {:5.1} ({:5.1})", self.instant.0, self.instant.1)?;
         match self.holds_again {
