@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::difficulty::Difficulty;
+use crate::schedule::Known;
 use crate::time::{Span, Time};
 
 /// Work a second, in units of 2^-48 difficulty: one hash a second is 65,536 of them.
@@ -26,6 +27,13 @@ pub struct Estimate {
     pub high: HashRate,
     /// What the guess rests on, in shares of the largest difficulty among them, the guess before the first one included.
     pub shares: u64,
+}
+
+impl Estimate {
+    /// For comparing it with others: 95 % lie within two standard deviations.
+    pub(crate) fn known(self) -> Known {
+        Known { rate: self.rate.0, error: self.high.0.saturating_sub(self.low.0) / 4 }
+    }
 }
 
 /// The guess before the first share: one share of the told difficulty in this time, and it weighs as much as one.

@@ -61,6 +61,7 @@ fn ratio_divides_work_within_the_bound() {
     }
     cases.push(Case::new(&[50, 45, 5], 1, 26 * 60));
     cases.push(Case::new(&[50, 45, 5], 20, 120));
+    cases.push(Case::new(&[65, 35], 20, 26 * 60));
     cases.push(Case::new(&[60, 40], 500, 40));
     cases.push(Case::new(&[70, 30], 8, 120).with_rates(decades(8, 9.6)).named("seven decades and more"));
     cases.push(Case::new(&[70, 30], 2, 120).with_rates(vec![2e14, 5e4]).named("NerdMiner, 200 TH/s"));
@@ -107,13 +108,15 @@ fn fleet_mode_places_whole_miners() {
     let cases = [
         six(Case::new(&[70, 30], 20, 150)),
         six(Case::new(&[70, 30], 20, 150).fleet()),
-        six(Case::new(&[55, 45], 5, 150).fleet()),
+        six(Case::new(&[55, 45], 5, 26 * 60).fleet()),
         six(Case::new(&[50, 50], 1, 150).fleet()),
         six(Case::new(&[50, 45, 5], 20, 150).fleet()),
         six(Case::new(&[70, 30], 12, 150).with_rates(decades(12, 3.0)).fleet().named("three decades")),
         six(Case::new(&[60, 40], 20, 150).fleet().named("outage").with(Happens::Outage(1, 60, 70))),
         six(Case::new(&[60, 40], 20, 150).fleet().named("to 20:80").with(Happens::Weights(60, vec![20, 80]))),
-        six(Case::new(&[60, 40], 20, 150).fleet().named("leaves").with(Happens::Away(3, 60, 90))),
+        six(Case::new(&[60, 40], 20, 240).fleet().named("leaves").with(Happens::Away(3, 60, 90))),
+        six(Case::new(&[85, 15], 200, 90).fleet()),
+        six(Case::new(&[65, 35], 40, 150).with_rates(decades(40, 0.3)).fleet().named("100 to 200 TH/s")),
         six(Case::new(&[60, 40], 20, 150).fleet().named("to ratio").with(Happens::Mode(100, Mode::Ratio))),
         Case { pins: vec![("w0".into(), 0), ("w1".into(), 1)], ..six(Case::new(&[50, 50], 6, 150)) }
             .named("two pinned"),
@@ -123,13 +126,15 @@ fn fleet_mode_places_whole_miners() {
     let (ratio, fleet) = (&rows[0], &rows[1]);
     assert!(fleet.switches * 5.0 <= ratio.switches, "{fleet}");
     // With n pools, n−1 may swing.
-    for row in rows[1..4].iter().chain(&rows[5..9]) {
+    for row in rows[1..4].iter().chain(&rows[5..11]) {
         assert!(row.in_motion <= 1, "{row}");
     }
-    // What is left is the error of the measured hash rates: at six shares a minute about a point in the first hour.
-    for row in &rows[1..] {
-        assert!(row.whole < 1.5, "{row}");
-    }
+    // What is left is the error of the measured hash rates, which equal machines share: a fraction of a point. Where no
+    // two are alike there is more of it, and no bound of the schedule's: six shares a minute for two hours and a half.
+    let (alike, unlike): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| !row.name.contains("TH/s"));
+    alike.iter().for_each(|row| assert!(row.whole < 0.3, "{row}"));
+    unlike.iter().for_each(|row| assert!(row.whole < 0.5, "{row}"));
+    alike.iter().filter(|row| !row.name.contains("outage")).for_each(|row| within(row));
 }
 
 /// How long a miner should stay with a pool: what switching costs miners whose pipelines take this long to fill anew,

@@ -12,8 +12,8 @@ use crate::config::{Mode, SchedulerConfig, WEIGHT_SUM, normalise};
 use crate::ids::{MinerId, PoolId};
 use crate::miner::{Miner, said};
 use crate::notice::{Notice, PinTrouble, SwitchReason};
-use crate::rate::Estimate;
-use crate::schedule::{Cycle, Member, Part, Plan, Role, Spread, WHOLE, assign, needs, spread};
+use crate::rate::{Estimate, HashRate};
+use crate::schedule::{Cycle, Known, Member, Part, Plan, Role, Spread, WHOLE, assign, even, needs, spread};
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
@@ -208,18 +208,21 @@ impl Engine {
         let acceptance = self.acceptance();
         let all: Vec<MinerId> = self.miners.keys().copied().collect();
         all.into_iter().for_each(|id| self.settle(id, &acceptance, now));
-        let seen: Vec<Seen> = self
+        let mut seen: Vec<Seen> = self
             .miners
             .values()
             .filter(|m| m.ready() && m.cycle.is_some())
             .map(|m| Seen { id: m.id, estimate: m.hash_rate(now), allowed: self.allowed(m), held: self.held(m) })
             .collect();
+        even_out(&mut seen);
+        self.fleet.rates = seen.iter().filter_map(|s| Some((s.id, s.estimate?.rate))).collect();
         let pools = self.config.pools.len();
         if operator || self.fleet.owed.len() != pools {
             self.fleet.owed = alloc::vec![0; pools];
         }
         self.fleet.room = alloc::vec![0; pools];
-        let fleet = self.divides_by_miner();
+        // One alone divides its own work: nobody else makes up for what it owes.
+        let fleet = self.divides_by_miner() && seen.iter().filter(|s| s.held.is_none()).count() != 1;
         let any_held = seen.iter().any(|s| s.held.is_some());
         let weights = self.config.scheduler.weights.clone();
         let (parts, owed) = self.measure(&seen);
@@ -448,10 +451,13 @@ impl Engine {
     fn account(&mut self, id: MinerId, acceptance: &[u32], now: Time) {
         let Some(miner) = self.miners.get(&id) else { return };
         let (Some(plan), Some(cycle), Some(on)) = (&miner.own_plan, &miner.cycle, miner.working_for()) else { return };
-        let Some(estimate) = miner.hash_rate(now) else { return };
+        // As it was counted when its place was found: what became known since is no fault of the pools.
+        let Some(rate) = self.fleet.rates.get(&id).copied().or_else(|| Some(miner.hash_rate(now)?.rate)) else {
+            return;
+        };
         let passed_ms = (now.since(cycle.since()).0 / 1_000) as i128;
         let accepted = acceptance.get(on.index()).copied().unwrap_or(WEIGHT_SUM);
-        let done = (estimate.rate.0 as i128).saturating_mul(passed_ms) / i128::from(WEIGHT_SUM) * i128::from(accepted);
+        let done = (rate.0 as i128).saturating_mul(passed_ms) / i128::from(WEIGHT_SUM) * i128::from(accepted);
         let aims = if self.config.scheduler.mode == Mode::Fleet { None } else { plan.single() };
         for (p, owed) in self.fleet.owed.iter_mut().enumerate() {
             let due = match aims {
@@ -544,20 +550,17 @@ impl Engine {
         let mut unknown: Vec<usize> = Vec::new();
         for miner in self.miners.values().filter(divides) {
             let Some(cycle) = &miner.cycle else { continue };
-            let estimate = miner.hash_rate(now).unwrap_or_default();
-            let rate = estimate.rate.0;
-            // 95 % lie within two standard deviations.
-            let error = estimate.high.0.saturating_sub(estimate.low.0) / 4;
-            if rate == 0 {
+            let known = miner.hash_rate(now).map(Estimate::known).unwrap_or_default();
+            if known.rate == 0 {
                 unknown.push(members.len());
             }
-            members.push(Member { id: miner.id, rate, error, phase: cycle.phase_at(plan, miner.working_for(), now) });
+            members.push(Member { id: miner.id, known, phase: cycle.phase_at(plan, miner.working_for(), now) });
         }
-        let known = (members.len() - unknown.len()).max(1) as u128;
-        let average = (members.iter().map(|m| m.rate).sum::<u128>() / known).max(1);
+        let count = (members.len() - unknown.len()).max(1) as u128;
+        let average = (members.iter().map(|m| m.known.rate).sum::<u128>() / count).max(1);
         // A miner of which nothing is known yet counts like the average.
         for i in unknown {
-            (members[i].rate, members[i].error) = (average, average);
+            members[i].known = Known { rate: average, error: average };
         }
         let Spread { skips, pace } = spread(&mut members, period);
         self.spread_from = now + Span(period.saturating_mul(2)).min(Span::mins(60)).max(SPREAD_EVERY);
@@ -565,6 +568,26 @@ impl Engine {
             if let Some(cycle) = self.miners.get_mut(&id).and_then(|m| m.cycle.as_mut()) {
                 cycle.skip(skip, pace);
             }
+        }
+    }
+}
+
+/// Equal machines count as equal.
+fn even_out(seen: &mut [Seen]) {
+    let sum: u128 = seen.iter().filter_map(|s| s.estimate).map(|e| e.rate.0).sum();
+    let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(59);
+    let scaled = |known: Known| Known { rate: known.rate >> shift, error: known.error >> shift };
+    let mut rates: Vec<(MinerId, Known)> =
+        seen.iter().filter_map(|s| Some((s.id, scaled(s.estimate?.known())))).filter(|(_, k)| k.rate > 0).collect();
+    even(&mut rates);
+    rates.sort_unstable_by_key(|(id, _)| *id);
+    for s in seen {
+        let Some(estimate) = &mut s.estimate else { continue };
+        if let Ok(at) = rates.binary_search_by_key(&s.id, |(id, _)| *id) {
+            let known = rates[at].1;
+            estimate.rate = HashRate(known.rate << shift);
+            let shares = known.rate * known.rate / (known.error * known.error).max(1);
+            estimate.shares = u64::try_from(shares).unwrap_or(u64::MAX).max(1);
         }
     }
 }

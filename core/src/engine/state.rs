@@ -18,7 +18,7 @@ use crate::notice::DwellReason;
 use crate::oracle::balancer::Balancer;
 use crate::oracle::{OracleMemory, OracleStatus};
 use crate::pool::{Link, PoolFacts, Upstream};
-use crate::rate::{Estimate, Rate};
+use crate::rate::{Estimate, HashRate, Rate};
 use crate::rng::Rng;
 use crate::schedule::{Cycle, Plan};
 use crate::share::Pow;
@@ -80,6 +80,8 @@ pub(super) struct Fleet {
     /// What each pool lacks since the fleet was last divided, and the hash rate of a miner of which nothing is known yet.
     pub(super) room: Vec<i128>,
     pub(super) average: i128,
+    /// The miners' hash rates by which it was divided.
+    pub(super) rates: BTreeMap<MinerId, HashRate>,
     /// Workers that have left, and how many ever did.
     pub(super) workers: BTreeMap<Arc<str>, Returning>,
     pub(super) left: u64,

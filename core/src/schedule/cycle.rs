@@ -274,7 +274,7 @@ impl Cycle {
 mod tests {
     use super::*;
     use crate::config::SchedulerConfig;
-    use crate::schedule::{Member, Spread, spread};
+    use crate::schedule::{Known, Member, Spread, spread};
     use alloc::collections::BTreeMap;
     use alloc::vec;
     use proptest::prelude::*;
@@ -303,8 +303,7 @@ mod tests {
                     .enumerate()
                     .map(|(id, c)| Member {
                         id,
-                        rate: u128::from(rates[id]),
-                        error: 0,
+                        known: Known { rate: u128::from(rates[id]), error: 0 },
                         phase: c.phase_at(plan, Some(c.wants()), now),
                     })
                     .collect();

@@ -2,20 +2,18 @@
 
 use alloc::vec::Vec;
 
+use super::even::{Known, even};
+
 /// One miner of the fleet, for [`spread`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member<Id> {
     pub(crate) id: Id,
-    /// Its hash rate in any unit, the same for all.
-    pub(crate) rate: u128,
-    /// By how much that may be wrong: a standard deviation, in the same unit.
-    pub(crate) error: u128,
+    /// Its hash rate.
+    pub(crate) known: Known,
     /// Where in the cycle it is, in µs.
     pub(crate) phase: u64,
 }
 
-/// A rate this far from another, in standard deviations, is another rate.
-const APART: u128 = 3;
 /// Places may be off by so many standard deviations of what the rates say: chance takes them further once in a thousand
 /// times.
 const NOISE: (u128, u128) = (5, 2);
@@ -45,25 +43,30 @@ pub(crate) fn spread<Id: Copy + Ord>(members: &mut [Member<Id>], period: u64) ->
     if members.len() < 2 || period == 0 {
         return nothing;
     }
-    alike(members);
+    scale(members);
+    let mut rates: Vec<(Id, Known)> = members.iter().map(|m| (m.id, m.known)).collect();
+    even(&mut rates);
+    rates.sort_unstable_by_key(|(id, _)| *id);
+    members.sort_unstable_by_key(|m| m.id);
+    members.iter_mut().zip(rates).for_each(|(m, (_, known))| m.known = Known { rate: known.rate.max(1), ..known });
     members.sort_by_key(|m| (m.phase, m.id));
-    let sum: u128 = members.iter().map(|m| m.rate).sum();
+    let sum: u128 = members.iter().map(|m| m.known.rate).sum();
     let mut before: u128 = 0;
     let mut lead = Vec::with_capacity(members.len());
     for m in members.iter() {
-        let target = (u128::from(period) * (2 * before + m.rate) / (2 * sum)) as i128;
+        let target = (u128::from(period) * (2 * before + m.known.rate) / (2 * sum)) as i128;
         lead.push(i128::from(m.phase) - target);
-        before += m.rate;
+        before += m.known.rate;
     }
     let most = lead.iter().copied().max().unwrap_or(0);
     // Places add up the rates before them, so their errors add up as well: as chance does, squared.
-    let noise = members.iter().map(|m| m.error * m.error).sum::<u128>().isqrt();
+    let noise = members.iter().map(|m| m.known.error * m.known.error).sum::<u128>().isqrt();
     let noise = u128::from(period) * noise / sum * NOISE.0 / NOISE.1;
     let tolerated = (u128::from(period) / (TOLERATED * members.len() as u128)).max(noise) as i128;
     if lead.iter().all(|l| most - l <= tolerated) {
         return nothing;
     }
-    let largest = u128::from(period) * members.iter().map(|m| m.rate).max().unwrap_or(0) / sum;
+    let largest = u128::from(period) * members.iter().map(|m| m.known.rate).max().unwrap_or(0) / sum;
     let pace = match lead.iter().all(|l| most - l <= largest as i128 / 2) {
         true => (largest * largest / u128::from(period) / GENTLE).max(1) as u64,
         false => period,
@@ -72,29 +75,12 @@ pub(crate) fn spread<Id: Copy + Ord>(members: &mut [Member<Id>], period: u64) ->
     Spread { skips: members.iter().zip(lead).map(|(m, lead)| (m.id, skip(lead))).collect(), pace }
 }
 
-/// Machines of one make hash alike: those whose rates chance may have told apart count as equal, which is known far better
-/// than each by itself. Rates come out above 0, and their sum below two to the power of [`SUM_BITS`].
-fn alike<Id: Ord>(members: &mut [Member<Id>]) {
-    let sum: u128 = members.iter().map(|m| m.rate).sum();
+/// Brings the sum of all rates below two to the power of [`SUM_BITS`], and each above 0.
+fn scale<Id>(members: &mut [Member<Id>]) {
+    let sum: u128 = members.iter().map(|m| m.known.rate).sum();
     let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(SUM_BITS - 1);
-    for m in members.iter_mut() {
-        (m.rate, m.error) = ((m.rate >> shift).max(1), (m.error >> shift).min(1 << SUM_BITS));
-    }
-    members.sort_by(|a, b| (a.rate, &a.id).cmp(&(b.rate, &b.id)));
-    let mut rest = members;
-    while !rest.is_empty() {
-        let (mut count, mut sum, mut squares) = (0, 0, 0);
-        for m in rest.iter() {
-            if count > 0 && m.rate > sum / count + APART * m.error {
-                break;
-            }
-            (count, sum, squares) = (count + 1, sum + m.rate, squares + m.error * m.error);
-        }
-        let (group, others) = rest.split_at_mut(count as usize);
-        for m in group {
-            (m.rate, m.error) = ((sum / count).max(1), squares.isqrt() / count);
-        }
-        rest = others;
+    for Known { rate, error } in members.iter_mut().map(|m| &mut m.known) {
+        (*rate, *error) = ((*rate >> shift).max(1), (*error >> shift).min(1 << SUM_BITS));
     }
 }
 
@@ -110,8 +96,7 @@ mod tests {
         let n = rates.len() as u64;
         let seat = |(id, (rate, error)): (usize, &(u128, u128))| Member {
             id,
-            rate: *rate,
-            error: *error,
+            known: Known { rate: *rate, error: *error },
             phase: id as u64 * PERIOD / n,
         };
         rates.iter().enumerate().map(seat).collect()
