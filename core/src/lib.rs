@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod action;
 pub mod chain;
+pub mod checker;
 pub mod close;
 pub mod config;
 pub mod difficulty;

@@ -120,63 +120,6 @@ pub fn keyed(key: u64, header: &[u8; 80]) -> Hash {
 mod tests {
     use super::*;
 
-    /// `cargo test --release -p dpmp-core --lib -- --ignored --nocapture beside_its_hashing`: the best of many runs of each,
-    /// in turns.
-    #[test]
-    #[ignore = "measures"]
-    fn a_check_beside_its_hashing() {
-        extern crate std;
-        use std::time::{Duration, Instant};
-        let notify = crate::stratum::message::Notify {
-            job: alloc::string::String::new(),
-            prevhash: [0; 32],
-            coinb1: alloc::vec![1; 60],
-            coinb2: alloc::vec![2; 178],
-            branches: alloc::vec![[0x5a; 32]; 12],
-            version: 0x2000_0000,
-            nbits: 0x1d00_ffff,
-            ntime: 1,
-            clean: true,
-        };
-        let context = crate::job::JobContext {
-            pool: crate::ids::PoolId(0),
-            upstream: crate::ids::UpstreamId(1),
-            extranonce1: &[9; 4],
-            extranonce2_bytes: 8,
-            difficulty: crate::difficulty::Difficulty::ONE,
-            seq: 1,
-        };
-        let mut jobs = crate::job::Jobs::default();
-        let key = jobs.add(notify, &context, None, crate::time::Time::ZERO);
-        let job = jobs.pool_job(key).unwrap();
-        let (mut bare, mut whole) = (Duration::MAX, Duration::MAX);
-        let mut any = 0;
-        for round in 0..200u32 {
-            let start = Instant::now();
-            for i in 0..200u32 {
-                let mut coinbase = [1u8; 250];
-                coinbase[64..68].copy_from_slice(&(i ^ round).to_le_bytes());
-                let mut root = sha256d(&[&coinbase]);
-                for branch in &job.branches {
-                    root = sha256d(&[&root, branch]);
-                }
-                let mut header = [0u8; 80];
-                header[36..68].copy_from_slice(&root);
-                any |= sha256d(&[&header])[0];
-            }
-            bare = bare.min(start.elapsed());
-            let start = Instant::now();
-            for nonce in 0..200u32 {
-                let fields = Share { extranonce2: &u64::from(nonce).to_le_bytes(), ntime: 1, nonce, version: 1 };
-                let (value, hash) = check(&mut Pow::Sha256d, job, &fields);
-                any |= hash[0] | u8::from(value.meets(&job.network)) | u8::from(value.difficulty() > 1e9);
-            }
-            whole = whole.min(start.elapsed());
-        }
-        let (bare, whole) = (bare.as_secs_f64() * 5e3, whole.as_secs_f64() * 5e3);
-        std::println!("bare {bare:.2} µs, checked {whole:.2} µs, {:.3} ({any})", whole / bare);
-    }
-
     /// A block's hash and its header's fields, as explorers show them.
     struct Known(&'static str, u32, &'static str, &'static str, u32, u32, u32);
 

@@ -102,6 +102,8 @@ ANNOTATIONS = [
                "The weight of pool {{pool}} changed"),
     annotation("auto-balance on or off", "purple", f"changes(dpmp_oracle_active{{{ONE}}}[{RATE}]) > 0",
                "Auto-balance was switched on or off"),
+    annotation("ratio or fleet", "yellow", f"changes(dpmp_scheduler_fleet{{{ONE}}}[{RATE}]) > 0",
+               "scheduler.mode went from ratio to fleet, or back"),
     annotation("switches by failover", "orange",
                f'increase(dpmp_pool_switches_total{{{ONE},reason="failover"}}[{RATE}]) > 0', "Miners went to another pool"),
     annotation("outages", "red", f"increase(dpmp_pool_downs_total{{{POOL}}}[{RATE}]) > 0", "Pool {{pool}} was lost"),

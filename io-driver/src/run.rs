@@ -97,8 +97,16 @@ pub fn run(config: Option<PathBuf>, ports: &Ports) -> anyhow::Result<ExitCode> {
         }
     };
     let config = parsed.config;
-    logs::start(logs::open(&config.logging, &file.path)?, &config.logging).context("cannot start the log")?;
+    // A log that cannot be written stops no miner.
+    let (output, trouble) = logs::open_or_stdout(&config.logging, &file.path);
+    logs::start(output, &config.logging).context("cannot start the log")?;
     log_panics();
+    if let Some(trouble) = trouble {
+        line(Level::Error, "log_file_failed")
+            .text("err", &trouble)
+            .text("text", "mining goes on and lines go to stdout; SIGHUP, or another logging.file, tries again")
+            .send();
+    }
     line(Level::Info, "config_loaded")
         .show("path", file.path.display())
         .text("version", env!("CARGO_PKG_VERSION"))

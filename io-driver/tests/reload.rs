@@ -375,3 +375,34 @@ fn the_log_moves_and_changes_its_form() {
     assert_eq!(proxy.log().matches("\"event\":\"share_result\"").count(), 5, "{all}");
     assert!(all.contains("process_exiting"));
 }
+
+#[test]
+fn a_log_that_cannot_be_written_stops_no_miner() {
+    let (a, b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
+    let folder = folder("nolog");
+    let (port, metrics) = (free_port(), free_port());
+    let mut text = config(port, metrics, [a.address, b.address]);
+    text["logging"] = json!({"file": "away/dpmp.log"});
+    let path = folder.join("config_v2.json");
+    fs::write(&path, text.to_string()).unwrap();
+    // A file where the log's folder should be.
+    fs::write(folder.join("away"), "").unwrap();
+    let mut command = dpmp();
+    command.arg("--config").arg(&path);
+    let mut proxy = Proxy::run(command, folder.clone(), port, metrics);
+    let mut miner = Miner::connect(port);
+    let (size, job) = miner.login("x.rig");
+    miner.submit(10, "x.rig", &job, size);
+    let told = proxy.event("log_file_failed");
+    assert!(told.to_string().contains("away/dpmp.log"), "{told}");
+    // It is mended, and asked for again.
+    fs::remove_file(folder.join("away")).unwrap();
+    fs::create_dir(folder.join("away")).unwrap();
+    proxy.signal("HUP");
+    let log = folder.join("away/dpmp.log");
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    wait_for("the log's file", || read().contains("config_unchanged").then_some(()));
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().0.code(), Some(0));
+    assert!(read().contains("process_exiting"));
+}

@@ -5,14 +5,17 @@
 //! cargo run --release -p dpmp-sim --example cost -- jobs 20000
 //! cargo run --release -p dpmp-sim --example cost -- shares 20000
 //! cargo run --release -p dpmp-sim --example cost -- shares 20000 recorded
+//! cargo run --release -p dpmp-sim --example cost -- checks 20000
 //! cargo run --release -p dpmp-sim --example cost -- hashes 20000
 //! ```
 //!
-//! `hashes` is what a share's check cannot do without: the coinbase, the branches and the header, hashed and nothing else.
+//! `checks` is a share's check alone; `hashes` is what it cannot do without: the coinbase, the branches and the header,
+//! hashed and nothing else. The difference of two lengths of a run leaves its start out.
 
 use std::env;
 use std::time::Instant;
 
+use dpmp_core::checker::Checker;
 use dpmp_core::config::PoolConfig;
 use dpmp_core::trace::Recorder;
 use dpmp_core::{Action, ActionBuf, Config, Conn, Engine, Event, Memory, MinerId, PoolMemory, Time, UpstreamId};
@@ -112,11 +115,25 @@ fn hash(times: u64) {
     println!("hashes: {times}, {:.2} µs each ({any:02x})", start.elapsed().as_secs_f64() * 1e6 / times as f64);
 }
 
+/// The same shares, checked.
+fn check(times: u64) {
+    let checker = Checker::new(notify(1).trim_end().as_bytes(), &[1; 4], 8).expect("a job");
+    let start = Instant::now();
+    let mut any = 0u8;
+    for i in 0..times {
+        let checked = checker.check(&i.to_be_bytes(), 1, i as u32, 1).expect("its own job");
+        any |= checked.hash[0] | u8::from(checked.block) | u8::from(checked.difficulty > 1e9);
+    }
+    println!("checks: {times}, {:.2} µs each ({any:02x})", start.elapsed().as_secs_f64() * 1e6 / times as f64);
+}
+
 fn main() {
     let what = env::args().nth(1).unwrap_or_default();
     let times: u64 = env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(20_000);
-    if what == "hashes" {
-        return hash(times);
+    match what.as_str() {
+        "hashes" => return hash(times),
+        "checks" => return check(times),
+        _ => {}
     }
     let mut out = ActionBuf::new();
     let (mut engine, upstreams) = ready(&mut out);

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use super::phases::part_of;
 use super::state::{Engine, Plans, Returning};
 use crate::action::ActionBuf;
 use crate::config::{Mode, SchedulerConfig, WEIGHT_SUM, normalise};
@@ -13,12 +14,10 @@ use crate::ids::{MinerId, PoolId};
 use crate::miner::{Miner, said};
 use crate::notice::{Notice, PinTrouble, SwitchReason};
 use crate::rate::{Estimate, HashRate};
-use crate::schedule::{Cycle, Known, Member, Part, Plan, Role, Spread, WHOLE, assign, even, needs, spread};
+use crate::schedule::{Cycle, Known, Part, Plan, Role, WHOLE, assign, even, needs};
 use crate::time::{Span, Time};
 use crate::timers::TimerKind;
 
-/// The phases of the fleet are spread again at most this often.
-const SPREAD_EVERY: Span = Span::secs(20);
 /// Miners that are not all divided alike are looked at this often,
 const BALANCE_EVERY: Span = Span::secs(60);
 /// and so soon after one came or left: others may follow.
@@ -144,10 +143,6 @@ impl Engine {
     fn weighted(&self, pool: PoolId, rate: i128) -> i128 {
         i128::from(self.config.scheduler.weights.get(pool.index()).copied().unwrap_or(0)) * rate
             / i128::from(WEIGHT_SUM)
-    }
-
-    fn rate_or_average(&self, miner: &Miner, now: Time) -> i128 {
-        miner.hash_rate(now).map_or(self.fleet.average, |e| e.rate.0 as i128).max(1)
     }
 
     /// Where a miner works if no pool has a weight.
@@ -335,34 +330,6 @@ impl Engine {
         self.spread_from = now;
     }
 
-    /// Gives these miners places in the common plan by hash rate, so that the fleet is on target at once, with as few
-    /// switches as that needs.
-    fn seat_all(&mut self, mut ids: Vec<MinerId>, now: Time) {
-        let minor = self.plans.normal.minor();
-        let works = |id: &MinerId| self.miners.get(id).and_then(Miner::working_for);
-        ids.sort_by_key(|id| (minor.is_some() && works(id) != minor, *id));
-        let rate = |id: &MinerId| self.miners.get(id).map_or(1, |m| self.rate_or_average(m, now));
-        let rates: Vec<i128> = ids.iter().map(rate).collect();
-        let all = rates.iter().sum::<i128>().max(1);
-        let fallback = self.last_resort();
-        let mut before = 0;
-        for (n, (id, rate)) in (0u64..).zip(ids.into_iter().zip(rates)) {
-            let middle = part_of(before + rate / 2, all);
-            before += rate;
-            let Some(miner) = self.miners.get(&id) else { continue };
-            let plan = self.plan_for(miner);
-            let phase = if plan.is_pair() {
-                (middle.unsigned_abs() * u128::from(plan.period()) / WHOLE.unsigned_abs()) as u64
-            } else {
-                plan.phase_of(n, now.since(self.fleet.origin))
-            };
-            let cycle = Cycle::start(plan, phase, fallback, now);
-            if let Some(miner) = self.miners.get_mut(&id) {
-                miner.cycle = Some(cycle);
-            }
-        }
-    }
-
     /// Every miner divides its work by the common plan, save those that are held on one pool.
     fn hold_some(&mut self, seen: &[Seen], now: Time) -> Vec<MinerId> {
         let mut moved = Vec::new();
@@ -537,39 +504,6 @@ impl Engine {
             out.notice(Notice::PinIgnored { worker: miner.worker.clone(), pool, why: PinTrouble::HeldOff });
         }
     }
-
-    /// Spreads the phases of the miners again, if it is time to: those who lead by too little cut their next dwells.
-    pub(super) fn spread_fleet(&mut self, now: Time) {
-        let plan = &self.plans.normal;
-        if now < self.spread_from || !plan.is_pair() {
-            return;
-        }
-        let period = plan.period();
-        let divides = |m: &&Miner| m.ready() && !m.must_reconnect() && m.own_plan.is_none();
-        let mut members: Vec<Member<MinerId>> = Vec::new();
-        let mut unknown: Vec<usize> = Vec::new();
-        for miner in self.miners.values().filter(divides) {
-            let Some(cycle) = &miner.cycle else { continue };
-            let known = miner.hash_rate(now).map(Estimate::known).unwrap_or_default();
-            if known.rate == 0 {
-                unknown.push(members.len());
-            }
-            members.push(Member { id: miner.id, known, phase: cycle.phase_at(plan, miner.working_for(), now) });
-        }
-        let count = (members.len() - unknown.len()).max(1) as u128;
-        let average = (members.iter().map(|m| m.known.rate).sum::<u128>() / count).max(1);
-        // A miner of which nothing is known yet counts like the average.
-        for i in unknown {
-            members[i].known = Known { rate: average, error: average };
-        }
-        let Spread { skips, pace } = spread(&mut members, period);
-        self.spread_from = now + Span(period.saturating_mul(2)).min(Span::mins(60)).max(SPREAD_EVERY);
-        for (id, skip) in skips {
-            if let Some(cycle) = self.miners.get_mut(&id).and_then(|m| m.cycle.as_mut()) {
-                cycle.skip(skip, pace);
-            }
-        }
-    }
 }
 
 /// Equal machines count as equal.
@@ -594,11 +528,4 @@ fn even_out(seen: &mut [Seen]) {
 
 fn bit(pool: PoolId) -> u8 {
     1u8.checked_shl(u32::from(pool.0)).unwrap_or(0)
-}
-
-/// `part` of `all`, in units of [`WHOLE`].
-fn part_of(part: i128, all: i128) -> i128 {
-    // Both are far below 2^127; a whole of more than 64 bits is precise enough by its highest 64.
-    let shift = (128 - all.leading_zeros()).saturating_sub(64);
-    (part >> shift) * WHOLE / (all >> shift).max(1)
 }

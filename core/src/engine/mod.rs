@@ -13,6 +13,7 @@
 //! | `work` | which pool a miner works for, until when |
 //! | `oracle` | what the automatic balance is told, and when it decides |
 //! | `fleet` | how work is divided among the miners: who is held, who is placed whole, who swings |
+//! | `phases` | where in the common cycle each miner is |
 //! | `issue` | the form of a job for one miner |
 //! | `layout` | which extranonce a miner is told |
 //! | `own_difficulty` | what a small miner is told, and what is remembered of workers |
@@ -28,6 +29,7 @@ mod links;
 mod miners;
 mod oracle;
 mod own_difficulty;
+mod phases;
 mod pools;
 mod pseudonyms;
 mod shares;

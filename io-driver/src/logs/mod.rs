@@ -22,7 +22,7 @@ mod text;
 pub use counts::{LogCounts, counts};
 pub use filter::Filter;
 pub use line::{Line, configure, flush, line, redirect, reopen, start};
-pub use open::{Output, open};
+pub use open::{Output, open, open_or_stdout};
 pub use redact::redact;
 pub use render::{peer, render};
 pub use rotate::{RotatingFile, Rotation};

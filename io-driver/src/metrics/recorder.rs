@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dpmp_core::config::{Config, MAX_POOLS, WEIGHT_SUM};
+use dpmp_core::config::{Config, MAX_POOLS, Mode, WEIGHT_SUM};
 use dpmp_core::notice::{DropReason, Fault, SwitchReason, Verdict};
 use dpmp_core::{MinerId, Notice, PoolId, Span, Time, UpstreamId};
 
@@ -50,6 +50,7 @@ impl Recorder {
     /// A config is in force.
     pub fn config(&mut self, config: &Config) {
         self.metrics.measured.per_worker(config.metrics_per_worker);
+        self.metrics.fleet.set(i64::from(config.scheduler.mode == Mode::Fleet));
     }
 
     /// The loop has measured something.
@@ -279,6 +280,17 @@ mod tests {
     use dpmp_core::notice::Who;
 
     use super::*;
+
+    #[test]
+    fn another_mode_is_seen() {
+        let metrics = Metrics::new(2).unwrap();
+        let mut config = Config::with_pools(vec![PoolConfig::new("A"), PoolConfig::new("B")], vec![500_000, 500_000]);
+        let mut recorder = Recorder::new(metrics.clone(), &config);
+        assert_eq!(metrics.fleet.get(), 0);
+        config.scheduler.mode = Mode::Fleet;
+        recorder.config(&config);
+        assert_eq!(metrics.fleet.get(), 1);
+    }
 
     #[test]
     fn only_answers_have_a_round_trip() {

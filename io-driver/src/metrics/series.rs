@@ -123,6 +123,7 @@ pub struct Metrics {
 
     pub(super) downstream_rx: IntCounter,
     pub(super) downstream_tx: IntCounter,
+    pub(super) fleet: IntGauge,
     pub(super) miners_ready: IntGauge,
     pub(super) miners_idle: IntGauge,
     pub(super) miners_total: IntCounter,
@@ -239,6 +240,10 @@ impl Metrics {
                 pool,
             )?,
             downstream_rx: rx.with_label_values(&["downstream"]),
+            fleet: make.gauge(
+                "dpmp_scheduler_fleet",
+                "1: whole miners are placed (scheduler.mode fleet); 0: every miner divides its own work (ratio).",
+            )?,
             downstream_tx: tx.with_label_values(&["downstream"]),
             rx,
             tx,
