@@ -30,6 +30,12 @@ export function percent(value) {
   return value.toFixed(size === 0 || size >= 99.95 ? 0 : size < 1 ? 2 : 1) + thin + '%';
 }
 
+/** Percentage points with their sign. */
+export const points = value => (value < 0 ? '−' : '+') + Math.abs(value).toFixed(Math.abs(value) < .995 ? 2 : 1) + ' points';
+
+/** A chance from 0 to 1: 12.0 %, or 1 in 8.00 M. */
+export const odds = value => value == null || !(value >= 0) ? NONE : value === 0 ? '0' : value >= .01 ? percent(value * 100) : '1 in ' + si(1 / value);
+
 /** A part of a whole in percent, however small: 0.0005 %. */
 export function tiny(value) {
   if (value == null || !isFinite(value)) return NONE;

@@ -1,12 +1,13 @@
 // Home: what needs attention, the key figures, the split and its control, the pools, the charts.
 
-import { h, badge, letter, button } from './dom.js';
+import { h, badge, letter, pairs, button } from './dom.js';
 import { post } from './api.js';
-import { rate, si, percent, tiny, count, ms, span, ago, clock, moment, NONE } from './format.js';
+import { rate, si, percent, points, odds, tiny, count, ms, span, ago, clock, moment, NONE } from './format.js';
 import { chart, runs } from './chart.js';
 import { now } from './app.js';
 import { table } from './stats.js';
 import { undo as undoConfig } from './config.js';
+import { cost, measured } from './measured.js';
 
 export const title = 'Home';
 let range = '1h', drag = null, sending = 0, said = null;
@@ -49,8 +50,9 @@ function kpis(state, workers) {
   const all = shares.accepted + shares.rejected, { dropped } = shares;
   return h('div.kpis',
     kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), ' · 24 h ', rate(hashrate.h24)]),
-    kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false ? ' · ' + (error < 0 ? '−' : '+') + Math.abs(error).toFixed(1) + ' points' : ''),
+    kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false && ' · ' + points(error)),
     kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', dropped ? h(shares.dropped * 50 > shares.submitted ? 'span.warn' : 'span', ' · dropped ' + count(shares.dropped) + ' (' + percent(shares.dropped / shares.submitted * 100) + ')') : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
+    kpi(...cost(state)),
     kpi('Best share', best && best.session ? si(best.session.difficulty) : NONE, best && best.session ? [best.session.worker, ' · ', best.session.pool, ' · ', ago(best.session.at, now()), best.session.network_percent != null ? ' · ' + tiny(best.session.network_percent) + ' of network' : ''] : firstShare(workers)),
     kpi('Miners', miners.active + miners.low + ' of ' + miners.known, miners.silent ? h('span.warn', '▲ ' + miners.silent + ' silent ') : '', miners.low ? h('span.warn', '▲ ' + miners.low + ' low ') : '', miners.offline ? miners.offline + ' offline' : miners.known && !miners.silent && !miners.low ? 'all active' : miners.known ? '' : 'none yet'));
 }
@@ -124,9 +126,16 @@ function words(split, pools) {
 
 function autoPanel(auto) {
   if (!auto.available) return h('p.soft', h('small', auto.text));
-  const fact = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', name), h('dd', value));
-  const facts = h('dl.facts', auto.active && fact('State', auto.text, true), fact('Source', auto.source === 'own' ? 'measured from the pools’ jobs' : 'the configured server'), (auto.chains || []).map(chain => [fact(chain.name + ', short · long', chain.short == null ? 'collecting' : rate(chain.short) + ' · ' + rate(chain.long)), fact(chain.name + ' ratio', chain.ratio == null ? NONE : chain.ratio.toFixed(3)), chain.short_range && fact('19 times of 20', chain.short_range.map(rate).join(' to ') + ' · ' + chain.long_range.map(rate).join(' to ')), chain.other && fact(chain.disagrees ? h('span.warn', '▲ the other source disagrees') : 'Other source', rate(chain.other.short) + ' · ' + rate(chain.other.long)), chain.doubts.map(text => fact(chain.name, h('span.warn', '▲ ' + text)))]), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s == null ? NONE : 'in ' + span(auto.next_s)), auto.wanted != null && fact('It wants', auto.wanted + ' % for the first chain'), auto.gain && fact('Against a fixed split', (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.reason || NONE, true));
-  return auto.active ? facts : h('details', h('summary', 'Auto-balance is off. ' + auto.text), facts);
+  const fact = (name, value) => value && h('div', h('dt', name), h('dd', value)), chains = auto.chains || [];
+  const ill = auto.state === 'failing' || auto.state === 'fallback', both = (pair, show) => chains.some(pair) && chains.map(chain => pair(chain) ? show(chain) : NONE);
+  const range = key => both(chain => chain[key], chain => chain[key].map(rate).join(' to '));
+  const rows = [['Short', both(chain => chain.short != null, chain => rate(chain.short))], ['19 times of 20', range('short_range')], ['Long', both(chain => chain.long != null, chain => rate(chain.long))], ['19 times of 20', range('long_range')],
+    ['Short over long', both(chain => chain.ratio != null, chain => chain.ratio.toFixed(3))],
+    ['Other source, short · long', both(chain => chain.other, chain => [rate(chain.other.short) + ' · ' + rate(chain.other.long), chain.disagrees && h('small.warn', '▲ disagrees')])]].filter(([, cells]) => cells).map(([name, cells]) => [name, ...cells]);
+  const body = [h('div.halves', rows.length ? pairs('Network hash rates', 'Network hash rate', chains.map(chain => chain.name), rows) : h('p.empty', 'The networks’ hash rates are being collected.'),
+    h('dl.facts', fact('Source', auto.source === 'own' ? 'the pools’ jobs' : 'the configured server'), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s != null && 'in ' + span(auto.next_s)), fact('It wants', auto.wanted != null && auto.wanted + ' % for the first chain'), fact('Against a fixed split', auto.gain && (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.reason))),
+    chains.flatMap(chain => chain.doubts.map(text => h('p.warn', '▲ ' + chain.name + ': ' + text)))];
+  return auto.active ? [h('p', { class: ill ? 'warn' : null }, ill ? '▲ ' : '', h('b', 'Auto-balance: '), auto.text), body] : h('details', h('summary', 'Auto-balance is off. ' + auto.text), body);
 }
 
 const STATES = { unused: ['note', 'Not used'], connecting: ['note', 'Connecting'], ready: ['good', 'Ready'], up: ['good', 'Connected'], partly: ['warn', 'Unsteady'], down: ['bad', 'Down'], refused: ['bad', 'Refused'] };
@@ -148,6 +157,7 @@ export function poolCard(pool) {
       fact('Commonest reason', pool.top_reject),
       fact('Best share', pool.best && si(pool.best.difficulty)),
       fact('A block is expected in', pool.block_seconds && span(pool.block_seconds)),
+      fact('Odds of one a day', pool.block_odds_per_day != null && odds(pool.block_odds_per_day)),
       fact('Coinbase pays you', pool.payout),
       fact('Miners here', count(pool.miners))));
 }
@@ -201,6 +211,6 @@ export const eventList = app => app.data.events && h('section.card', h('h2', 'Wh
 export function view(app) {
   const { state, workers } = app.data;
   if (!state) return h('p.empty', 'Asking dpmp…');
-  return [banners(app, state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), charts(app, state),
+  return [banners(app, state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), measured(state), charts(app, state),
     h('section.card', h('div.row', h('h2', 'Miners'), h('a', { href: '#stats' }, 'All about them')), workers ? table(app, workers.workers, 8) : h('p.empty', 'Collecting…')), eventList(app)];
 }
