@@ -20,6 +20,8 @@ try {
     await page.keyboard.press('Enter');
     await page.waitForSelector('#tools >> text=Sign out');
     await page.goto(stage.base + '/#' + hash);
+    // The button that was pressed last keeps its ring, as it was reached by keyboard.
+    await page.evaluate(() => document.activeElement.blur());
     await page.waitForTimeout(3000);
     await page.screenshot({ path: folder + name + '.png' });
     await context.close();

@@ -14,7 +14,7 @@ export function si(value, unit = '') {
   // 999.6 is shown as 1.00 of the next prefix.
   while (size >= 999.5 && step < UP.length - 1) { size /= 1000; step++; }
   const digits = size === 0 || (step === 0 && size >= 100) ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
-  const text = (value < 0 ? '−' : '') + (step === 0 && Number.isInteger(size) ? String(size) : size < 0.1 ? small(size, 3) : size.toFixed(digits));
+  const text = (value < 0 ? '−' : '') + (step === 0 && Number.isInteger(size) ? String(size) : size && size < 1e-6 ? size.toExponential(2) : size < 0.1 ? small(size, 3) : size.toFixed(digits));
   const tail = UP[step] + unit;
   return tail ? text + thin + tail : text;
 }

@@ -7,7 +7,7 @@ import { chart, runs } from './chart.js';
 import { now } from './app.js';
 import { table } from './stats.js';
 import { undo as undoConfig } from './config.js';
-import { cost, measured } from './measured.js';
+import { cost, measured, times } from './measured.js';
 
 export const title = 'Home';
 let range = '1h', drag = null, sending = 0, said = null;
@@ -22,6 +22,13 @@ function banners(app, { banners }) {
     link && location.hash !== link && h('a.button', { href: link }, link === '#config' ? 'Open config' : 'Open stats'),
     undo && button('Undo', () => undoConfig(app, undo)),
     dismiss && h('button', { type: 'button', onclick: () => { localStorage.dismissed = JSON.stringify([...gone, id]); app.draw(); } }, 'Dismiss')));
+}
+
+/** The first line, as long as it is true: nobody is missing, each pool takes shares, nothing is the proxy's fault. */
+function well({ banners, miners, pools, shares }) {
+  const used = pools.filter(pool => pool.weight > 0), { known, active } = miners, all = shares.accepted + shares.rejected, good = shares.accepted / all * 100;
+  if (banners.length || !known || active < known || !(good >= 98) || shares.dropped * 50 > shares.submitted || shares.faults.proxy || used.some(pool => pool.state !== 'up')) return null;
+  return h('p.good', h('b', '● All is well. '), (known > 1 ? 'All ' + known + ' miners work' : 'The miner works') + ', ' + used.map(pool => 'pool ' + pool.slot).join(' and ') + (used.length > 1 ? ' are' : ' is') + ' connected, ' + percent(good) + ' of the shares that were sent there were accepted.');
 }
 
 function setup(app, state) {
@@ -132,9 +139,8 @@ function autoPanel(auto) {
   const rows = [['Short', both(chain => chain.short != null, chain => rate(chain.short))], ['19 times of 20', range('short_range')], ['Long', both(chain => chain.long != null, chain => rate(chain.long))], ['19 times of 20', range('long_range')],
     ['Short over long', both(chain => chain.ratio != null, chain => chain.ratio.toFixed(3))],
     ['Other source, short · long', both(chain => chain.other, chain => [rate(chain.other.short) + ' · ' + rate(chain.other.long), chain.disagrees && h('small.warn', '▲ disagrees')])]].filter(([, cells]) => cells).map(([name, cells]) => [name, ...cells]);
-  const body = [h('div.halves', rows.length ? pairs('Network hash rates', 'Network hash rate', chains.map(chain => chain.name), rows) : h('p.empty', 'The networks’ hash rates are being collected.'),
-    h('dl.facts', fact('Source', auto.source === 'own' ? 'the pools’ jobs' : 'the configured server'), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s != null && 'in ' + span(auto.next_s)), fact('It wants', auto.wanted != null && auto.wanted + ' % for the first chain'), fact('Against a fixed split', auto.gain && (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.reason))),
-    chains.flatMap(chain => chain.doubts.map(text => h('p.warn', '▲ ' + chain.name + ': ' + text)))];
+  const all = h('dl.facts', fact('Source', auto.source === 'own' ? 'the pools’ jobs' : 'the configured server'), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s != null && 'in ' + span(auto.next_s)), fact('It wants', auto.wanted != null && auto.wanted + ' % for the first chain'), fact('Against a fixed split', auto.gain && (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.state !== 'warming' && auto.reason));
+  const body = [rows.length ? h('div.halves', pairs('Network hash rates', 'Network hash rate', chains.map(chain => chain.name), rows), all) : all, chains.flatMap(chain => chain.doubts.map(text => h('p.warn', '▲ ' + chain.name + ': ' + text)))];
   return auto.active ? [h('p', { class: ill ? 'warn' : null }, ill ? '▲ ' : '', h('b', 'Auto-balance: '), auto.text), body] : h('details', h('summary', 'Auto-balance is off. ' + auto.text), body);
 }
 
@@ -149,7 +155,7 @@ export function poolCard(pool) {
     pool.message && h('p.soft', 'It says: ' + pool.message),
     pool.state === 'unused' ? h('p.empty', 'Weight 0: this pool is not connected and gets no work.') : h('dl.facts',
       fact('Hash rate, 5 min', pool.hashrate.m5 == null ? NONE : rate(pool.hashrate.m5)),
-      fact('Response p50 · p99', ms(pool.response_ms.p50) + ' · ' + ms(pool.response_ms.p99)),
+      fact('Response p50 · p99', times(pool.response_ms)),
       fact('Difficulty', si(pool.difficulty)),
       fact('Last job', ago(pool.last_job, at)),
       fact('Block height', pool.height && count(pool.height)),
@@ -211,6 +217,6 @@ export const eventList = app => app.data.events && h('section.card', h('h2', 'Wh
 export function view(app) {
   const { state, workers } = app.data;
   if (!state) return h('p.empty', 'Asking dpmp…');
-  return [banners(app, state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), measured(state), charts(app, state),
+  return [banners(app, state), well(state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), measured(state), charts(app, state),
     h('section.card', h('div.row', h('h2', 'Miners'), h('a', { href: '#stats' }, 'All about them')), workers ? table(app, workers.workers, 8) : h('p.empty', 'Collecting…')), eventList(app)];
 }

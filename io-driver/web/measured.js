@@ -7,7 +7,7 @@ import { percent, points, count, si, ms } from './format.js';
 const WINDOWS = [['m5', '5 min'], ['h1', '1 h'], ['h24', '24 h']];
 const known = (value, show) => value == null ? h('span.soft', 'not yet known') : show(value);
 const ratio = value => known(value, value => percent(value * 100));
-const times = ({ p50, p99 }) => known(p50, () => ms(p50) + ' · ' + ms(p99));
+export const times = ({ p50, p99 }) => known(p50, () => ms(p50) + ' · ' + ms(p99));
 
 /** What is lost, beside its part: 3 shares, work 12.3 k. */
 export const lost = ({ lost_shares: n, lost_work }) => count(n) + (n === 1 ? ' share' : ' shares') + ', work ' + si(lost_work);
@@ -30,7 +30,7 @@ function windows({ split, switching, pools }) {
   const each = (name, show) => slots.map(slot => line(name + ' ' + slot, key => show(of(key, slot))));
   return pairs('Split and switching by time', 'Over the last', WINDOWS.map(([, name]) => name), [
     ...each('Target for pool', pool => known(pool.target, percent)),
-    ...each('Achieved by pool', pool => pool.collecting ? h('span.soft', 'collecting') : known(pool.achieved, percent)),
+    ...each('Achieved by pool', pool => known(pool.collecting ? null : pool.achieved, percent)),
     ...each('Off by, pool', ({ collecting, error, sure, low, high, target }) => [known(collecting ? null : error, points), sure && (low <= target && target <= high ? h('small.good', ' ● within chance') : h('small.warn', ' ▲ beyond chance'))]),
     ...each('Truly within, pool', ({ sure, low, high }) => known(sure ? low : null, low => low.toFixed(1) + ' to ' + percent(high))),
     line('Changes of pool an hour', key => known(switching[key].per_hour, count)),

@@ -2,10 +2,10 @@
 
 import { h, badge, letter, pairs, dialog, save } from './dom.js';
 import { get } from './api.js';
-import { rate, si, percent, odds, count, ms, span, ago, moment, csv, NONE } from './format.js';
+import { rate, si, percent, odds, count, span, ago, moment, csv, NONE } from './format.js';
 import { spark } from './chart.js';
 import { now } from './app.js';
-import { lost } from './measured.js';
+import { lost, times } from './measured.js';
 
 export const title = 'Stats';
 export const polls = () => [['workers', 'workers', 4000], ['pools', 'pools', 4000], ['records', 'records', 15000]];
@@ -66,7 +66,7 @@ async function detail(name) {
   const w = await get('workers/' + encodeURIComponent(name)).catch(error => ({ error }));
   const fact = (key, what) => h('div', h('dt', key), h('dd', what));
   dialog(name, () => w.error ? h('p.bad', w.error.message) : h('div.form',
-    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Shares a minute, 5 min · 1 h · 24 h', ['m5', 'h1', 'h24'].map(key => si(w.shares_per_minute[key])).join(' · ')), fact('Known since', moment(w.since)), fact('Last share', last(w)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
+    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Shares a minute, 5 min · 1 h · 24 h', Object.values(w.shares_per_minute).filter(n => n != null).map(n => si(n)).join(' · ') || NONE), fact('Known since', moment(w.since)), fact('Last share', last(w)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
     h('h3', 'By pool'), h('table', h('thead', h('tr', ['Pool', 'Good', 'Refused or lost', 'Work'].map(text => h('th', { scope: 'col' }, text)))), h('tbody', (w.by_pool || []).map(row => h('tr', h('td', letter(row.pool)), h('td', count(row.good)), h('td', count(row.bad)), h('td', si(row.work)))))),
     h('h3', 'What became of its shares'), h('dl.facts', Object.entries(w.by_outcome || {}).filter(([, n]) => n).map(([key, n]) => fact(key.replace(/_/g, ' '), count(n)))),
     w.log && w.log.length ? [h('h3', 'Lately'), h('ul.events', { tabindex: 0, 'aria-label': 'Lately' }, w.log.map(line => h('li', h('time', moment(line.at)), h('span', line.text))))] : null), true);
@@ -89,7 +89,7 @@ const LINES = [
   ['Hash rate, 5 min', p => rate(p.hashrate.m5)],
   ['1 h', p => rate(p.hashrate.h1)],
   ['24 h', p => rate(p.hashrate.h24)],
-  ['Round trip, p50 · p99', p => ms(p.response_ms.p50) + ' · ' + ms(p.response_ms.p99)],
+  ['Round trip, p50 · p99', p => times(p.response_ms)],
   ['Accepted', p => count(p.accepted)],
   ['Rejected', p => count(p.rejected) + (bad(p) == null ? '' : ' (' + percent(bad(p)) + ')')],
   ['Commonest reason', p => p.top_reject || NONE],
