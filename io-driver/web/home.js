@@ -56,7 +56,7 @@ function kpis(state, workers) {
   const error = five && !five.collecting && slots.length === 2 && five.pools.A.error;
   const all = shares.accepted + shares.rejected, { dropped } = shares;
   return h('div.kpis',
-    kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), ' · 24 h ', rate(hashrate.h24)]),
+    kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), hashrate.h24 != null && ' · 24 h ' + rate(hashrate.h24)]),
     kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false && ' · ' + points(error)),
     kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', dropped ? h(shares.dropped * 50 > shares.submitted ? 'span.warn' : 'span', ' · dropped ' + count(shares.dropped) + ' (' + percent(shares.dropped / shares.submitted * 100) + ')') : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
     kpi(...cost(state)),
@@ -217,6 +217,6 @@ export const eventList = app => app.data.events && h('section.card', h('h2', 'Wh
 export function view(app) {
   const { state, workers } = app.data;
   if (!state) return h('p.empty', 'Asking dpmp…');
-  return [banners(app, state), well(state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), measured(state), charts(app, state),
+  return [banners(app, state), well(state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), charts(app, state), measured(state),
     h('section.card', h('div.row', h('h2', 'Miners'), h('a', { href: '#stats' }, 'All about them')), workers ? table(app, workers.workers, 8) : h('p.empty', 'Collecting…')), eventList(app)];
 }
