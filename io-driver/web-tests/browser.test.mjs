@@ -142,6 +142,11 @@ test('a config is reviewed, applied, and taken back', { skip }, async () => {
     await page.waitForSelector('dialog >> text=pools.B.wallet');
     await page.waitForSelector('dialog >> text=a valid BCH address');
     await page.waitForSelector('dialog >> text=miners stay connected');
+    // What stands there then is seen on a phone too.
+    await page.setViewportSize({ width: 390, height: 844 });
+    await sound(page, 'the review on a phone');
+    assert.deepEqual(await page.$$eval('dialog .scroll', all => all.map(el => el.scrollWidth - el.clientWidth)), [0]);
+    await page.setViewportSize({ width: 1280, height: 900 });
     await page.click('dialog >> text=Apply');
     await page.fill('dialog input[name=password]', PASSWORD);
     await page.click('dialog >> text=Apply');
