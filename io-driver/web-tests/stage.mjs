@@ -99,8 +99,8 @@ export function miner(port, user, agent = 'cgminer/4.11.1') {
   });
 }
 
-/** dpmp with a config of its own between two pools. */
-export async function site({ config = {}, ...options } = {}) {
+/** dpmp with a config of its own between two pools; `files` lie beside the config, by name. */
+export async function site({ config = {}, files = {}, ...options } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'dpmp-web-'));
   const pools = [await pool(options), await pool(options)];
   const [port, page] = [await freePort(), await freePort()];
@@ -110,6 +110,7 @@ export async function site({ config = {}, ...options } = {}) {
     pools: { A: { name: 'Solo', host: '127.0.0.1', port: pools[0].port, wallet: '1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa', chain: 'BTC' }, B: { name: 'Cash', host: '127.0.0.1', port: pools[1].port, wallet: 'walletB', chain: 'BCH' } },
     ...config,
   }, null, 2));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const env = { ...process.env, DASHBOARD_PASSWORD: PASSWORD };
   const child = spawn(program(), ['--config', file], { env, stdio: 'ignore' });
   const base = 'http://127.0.0.1:' + page;

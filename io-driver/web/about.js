@@ -33,7 +33,7 @@ export function view(app) {
   const fact = (name, value) => value && h('div', h('dt', name), h('dd', value));
   return [
     h('section.card', h('h2', 'Give this to your miners'), h('p.soft', 'User: anything.name, only the name behind the last dot counts. Password: anything.'),
-      h('div.flow', about.miners.map(miner => h('div.form', miner.qr && qr(miner.qr), h('code', miner.url), button('Copy', () => copy(app, miner.url)))))),
+      h('div.flow', about.miners.map(miner => h('div.flow', miner.qr && qr(miner.qr), h('div.form', h('code', miner.url), button('Copy', () => copy(app, miner.url))))))),
     h('section.card.c6', h('h2', 'Self-check'), about.checks.map(check => h('div.row', h('span', check.name), h('span', h('span.soft', check.text + ' '), badge(check.good ? 'good' : 'bad', check.good ? 'Good' : 'Look here'))))),
     h('section.card.c6', h('h2', 'Who may come in'),
       app.session.fixed ? h('p.soft', 'The password is set by DASHBOARD_PASSWORD.') : h('div.flow', button('Change the password', ownPassword)),

@@ -183,5 +183,5 @@ function tableOf(spec) {
 /** A small line without axes. */
 export function spark(values) {
   const max = Math.max(1e-9, ...values.map(value => value || 0));
-  return h('svg.spark', { viewBox: '0 0 90 22', width: 90, height: 22, 'aria-hidden': 'true' }, h('path.line', { d: line(values, i => 1 + i * 88 / Math.max(1, values.length - 1), value => 20 - value / max * 18) }));
+  return h('svg.spark', { viewBox: '0 0 90 22', width: 72, height: 22, 'aria-hidden': 'true' }, h('path.line', { d: line(values, i => 1 + i * 88 / Math.max(1, values.length - 1), value => 20 - value / max * 18) }));
 }

@@ -85,7 +85,7 @@ const text = () => raw ?? JSON.stringify(draft, null, 2) + '\n';
 
 const list = problems => problems.map(flaw => h('p.' + (flaw.severity === 'error' ? 'bad' : 'warn'), (flaw.severity === 'error' ? '✖ ' : '▲ ') + flaw.path + (flaw.value ? ' = ' + flaw.value : '') + ': ' + flaw.what + (flaw.mend ? '; ' + flaw.mend : '')));
 
-const changes = differences => differences.length ? h('div.scroll', { tabindex: 0 }, h('table', h('thead', h('tr', ['Key', 'Now', 'Then'].map((word, i) => h('th', { scope: 'col', class: i ? 'left' : null }, word)))), h('tbody', differences.map(d => h('tr', h('td', h('code', d.path)), h('td.left.old', d.old ?? '–'), h('td.left.new', d.new ?? '–')))))) : h('p.soft', 'No key changes.');
+const changes = differences => differences.length ? h('div.scroll', { tabindex: 0 }, h('table.pairs', h('thead', h('tr', ['Key', 'Now', 'Then'].map((word, i) => h('th', { scope: 'col', class: i ? 'left' : null }, word)))), h('tbody', differences.map(d => h('tr', h('td', h('code', d.path.split(/(?<=\.)/).map(key => [key, h('wbr')]))), h('td.left.old', d.old ?? '–'), h('td.left.new', d.new ?? '–')))))) : h('p.soft', 'No key changes.');
 
 const verdictOf = wallet => wallet.verdict ? h('p.' + (wallet.good ? 'good' : wallet.good === false ? 'bad' : 'warn'), (wallet.good ? '● ' : wallet.good === false ? '✖ ' : '▲ ') + 'Wallet of pool ' + wallet.pool + ': ' + wallet.verdict) : null;
 

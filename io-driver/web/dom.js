@@ -70,6 +70,10 @@ export function badge(kind, text) {
 /** The letter of a pool. */
 export const letter = slot => h('span.letter.pool' + slot, slot);
 
+/** A small table to compare by: heads across, and lines of a name and its cells. */
+export const pairs = (label, corner, heads, lines) => h('div.scroll.whole', { tabindex: 0, role: 'region', 'aria-label': label }, h('table.pairs', h('thead', h('tr', h('td', corner), heads.map(head => h('th', { scope: 'col' }, head)))),
+  h('tbody', lines.map(([name, ...cells]) => h('tr', h('th', { scope: 'row' }, name), cells.map(cell => h('td', cell)))))));
+
 /** A button that is busy until its work is done. */
 export function button(text, work, props = {}) {
   return h('button', { type: 'button', ...props, onclick: async event => {

@@ -14,7 +14,7 @@ export function si(value, unit = '') {
   // 999.6 is shown as 1.00 of the next prefix.
   while (size >= 999.5 && step < UP.length - 1) { size /= 1000; step++; }
   const digits = size === 0 || (step === 0 && size >= 100) ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
-  const text = (value < 0 ? '−' : '') + (step === 0 && Number.isInteger(size) ? String(size) : size < 0.1 ? small(size, 3) : size.toFixed(digits));
+  const text = (value < 0 ? '−' : '') + (step === 0 && Number.isInteger(size) ? String(size) : size && size < 1e-6 ? size.toExponential(2) : size < 0.1 ? small(size, 3) : size.toFixed(digits));
   const tail = UP[step] + unit;
   return tail ? text + thin + tail : text;
 }
@@ -29,6 +29,12 @@ export function percent(value) {
   if (size > 0 && size < 0.005) return '< 0.01' + thin + '%';
   return value.toFixed(size === 0 || size >= 99.95 ? 0 : size < 1 ? 2 : 1) + thin + '%';
 }
+
+/** Percentage points with their sign. */
+export const points = value => (value < 0 ? '−' : '+') + Math.abs(value).toFixed(Math.abs(value) < .995 ? 2 : 1) + ' points';
+
+/** A chance from 0 to 1: 12.0 %, or 1 in 8.00 M. */
+export const odds = value => value == null || !(value >= 0) ? NONE : value === 0 ? '0' : value >= .01 ? percent(value * 100) : '1 in ' + si(1 / value);
 
 /** A part of a whole in percent, however small: 0.0005 %. */
 export function tiny(value) {

@@ -1,12 +1,13 @@
 // Home: what needs attention, the key figures, the split and its control, the pools, the charts.
 
-import { h, badge, letter, button } from './dom.js';
+import { h, badge, letter, pairs, button } from './dom.js';
 import { post } from './api.js';
-import { rate, si, percent, tiny, count, ms, span, ago, clock, moment, NONE } from './format.js';
+import { rate, si, percent, points, odds, tiny, count, ms, span, ago, clock, moment, NONE } from './format.js';
 import { chart, runs } from './chart.js';
 import { now } from './app.js';
 import { table } from './stats.js';
 import { undo as undoConfig } from './config.js';
+import { cost, measured, times } from './measured.js';
 
 export const title = 'Home';
 let range = '1h', drag = null, sending = 0, said = null;
@@ -21,6 +22,13 @@ function banners(app, { banners }) {
     link && location.hash !== link && h('a.button', { href: link }, link === '#config' ? 'Open config' : 'Open stats'),
     undo && button('Undo', () => undoConfig(app, undo)),
     dismiss && h('button', { type: 'button', onclick: () => { localStorage.dismissed = JSON.stringify([...gone, id]); app.draw(); } }, 'Dismiss')));
+}
+
+/** The first line, as long as it is true: nobody is missing, each pool takes shares, nothing is the proxy's fault. */
+function well({ banners, miners, pools, shares }) {
+  const used = pools.filter(pool => pool.weight > 0), { known, active } = miners, all = shares.accepted + shares.rejected, good = shares.accepted / all * 100;
+  if (banners.length || !known || active < known || !(good >= 98) || shares.dropped * 50 > shares.submitted || shares.faults.proxy || used.some(pool => pool.state !== 'up')) return null;
+  return h('p.good', h('b', '● All is well. '), (known > 1 ? 'All ' + known + ' miners work' : 'The miner works') + ', ' + used.map(pool => 'pool ' + pool.slot).join(' and ') + (used.length > 1 ? ' are' : ' is') + ' connected, ' + percent(good) + ' of the shares that were sent there were accepted.');
 }
 
 function setup(app, state) {
@@ -48,9 +56,10 @@ function kpis(state, workers) {
   const error = five && !five.collecting && slots.length === 2 && five.pools.A.error;
   const all = shares.accepted + shares.rejected, { dropped } = shares;
   return h('div.kpis',
-    kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), ' · 24 h ', rate(hashrate.h24)]),
-    kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false ? ' · ' + (error < 0 ? '−' : '+') + Math.abs(error).toFixed(1) + ' points' : ''),
+    kpi('Hash rate, 5 min', hashrate.m5 == null ? (miners.known ? 'Collecting' : NONE) : rate(hashrate.m5), hashrate.h1 == null ? '1 h and 24 h follow' : ['1 h ', rate(hashrate.h1), hashrate.h24 != null && ' · 24 h ' + rate(hashrate.h24)]),
+    kpi('Split ' + slots.join(' / ') + ', 5 min', parts || (miners.known ? 'Collecting' : NONE), 'target ', slots.map(slot => +split.weights[slot].toFixed(1)).join(' / ') + ' %', error != null && error !== false && ' · ' + points(error)),
     kpi('Shares accepted', count(shares.accepted), 'rejected ', count(shares.rejected), all ? ' (' + percent(shares.rejected / all * 100) + ')' : '', dropped ? h(shares.dropped * 50 > shares.submitted ? 'span.warn' : 'span', ' · dropped ' + count(shares.dropped) + ' (' + percent(shares.dropped / shares.submitted * 100) + ')') : '', shares.credited ? ' · credited ' + count(shares.credited) : ''),
+    kpi(...cost(state)),
     kpi('Best share', best && best.session ? si(best.session.difficulty) : NONE, best && best.session ? [best.session.worker, ' · ', best.session.pool, ' · ', ago(best.session.at, now()), best.session.network_percent != null ? ' · ' + tiny(best.session.network_percent) + ' of network' : ''] : firstShare(workers)),
     kpi('Miners', miners.active + miners.low + ' of ' + miners.known, miners.silent ? h('span.warn', '▲ ' + miners.silent + ' silent ') : '', miners.low ? h('span.warn', '▲ ' + miners.low + ' low ') : '', miners.offline ? miners.offline + ' offline' : miners.known && !miners.silent && !miners.low ? 'all active' : miners.known ? '' : 'none yet'));
 }
@@ -124,9 +133,15 @@ function words(split, pools) {
 
 function autoPanel(auto) {
   if (!auto.available) return h('p.soft', h('small', auto.text));
-  const fact = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', name), h('dd', value));
-  const facts = h('dl.facts', auto.active && fact('State', auto.text, true), fact('Source', auto.source === 'own' ? 'measured from the pools’ jobs' : 'the configured server'), (auto.chains || []).map(chain => [fact(chain.name + ', short · long', chain.short == null ? 'collecting' : rate(chain.short) + ' · ' + rate(chain.long)), fact(chain.name + ' ratio', chain.ratio == null ? NONE : chain.ratio.toFixed(3)), chain.short_range && fact('19 times of 20', chain.short_range.map(rate).join(' to ') + ' · ' + chain.long_range.map(rate).join(' to ')), chain.other && fact(chain.disagrees ? h('span.warn', '▲ the other source disagrees') : 'Other source', rate(chain.other.short) + ' · ' + rate(chain.other.long)), chain.doubts.map(text => fact(chain.name, h('span.warn', '▲ ' + text)))]), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s == null ? NONE : 'in ' + span(auto.next_s)), auto.wanted != null && fact('It wants', auto.wanted + ' % for the first chain'), auto.gain && fact('Against a fixed split', (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.reason || NONE, true));
-  return auto.active ? facts : h('details', h('summary', 'Auto-balance is off. ' + auto.text), facts);
+  const fact = (name, value) => value && h('div', h('dt', name), h('dd', value)), chains = auto.chains || [];
+  const ill = auto.state === 'failing' || auto.state === 'fallback', both = (pair, show) => chains.some(pair) && chains.map(chain => pair(chain) ? show(chain) : NONE);
+  const range = key => both(chain => chain[key], chain => chain[key].map(rate).join(' to '));
+  const rows = [['Short', both(chain => chain.short != null, chain => rate(chain.short))], ['19 times of 20', range('short_range')], ['Long', both(chain => chain.long != null, chain => rate(chain.long))], ['19 times of 20', range('long_range')],
+    ['Short over long', both(chain => chain.ratio != null, chain => chain.ratio.toFixed(3))],
+    ['Other source, short · long', both(chain => chain.other, chain => [rate(chain.other.short) + ' · ' + rate(chain.other.long), chain.disagrees && h('small.warn', '▲ disagrees')])]].filter(([, cells]) => cells).map(([name, cells]) => [name, ...cells]);
+  const all = h('dl.facts', fact('Source', auto.source === 'own' ? 'the pools’ jobs' : 'the configured server'), fact('Within', '50 ± ' + auto.bound + ' %'), fact('Next look', auto.next_s != null && 'in ' + span(auto.next_s)), fact('It wants', auto.wanted != null && auto.wanted + ' % for the first chain'), fact('Against a fixed split', auto.gain && (auto.gain.percent < 0 ? '−' : '+') + Math.abs(auto.gain.percent).toFixed(2) + ' % in ' + auto.gain.hours + ' h'), fact('Why these weights', auto.state !== 'warming' && auto.reason));
+  const body = [rows.length ? h('div.halves', pairs('Network hash rates', 'Network hash rate', chains.map(chain => chain.name), rows), all) : all, chains.flatMap(chain => chain.doubts.map(text => h('p.warn', '▲ ' + chain.name + ': ' + text)))];
+  return auto.active ? [h('p', { class: ill ? 'warn' : null }, ill ? '▲ ' : '', h('b', 'Auto-balance: '), auto.text), body] : h('details', h('summary', 'Auto-balance is off. ' + auto.text), body);
 }
 
 const STATES = { unused: ['note', 'Not used'], connecting: ['note', 'Connecting'], ready: ['good', 'Ready'], up: ['good', 'Connected'], partly: ['warn', 'Unsteady'], down: ['bad', 'Down'], refused: ['bad', 'Refused'] };
@@ -140,7 +155,7 @@ export function poolCard(pool) {
     pool.message && h('p.soft', 'It says: ' + pool.message),
     pool.state === 'unused' ? h('p.empty', 'Weight 0: this pool is not connected and gets no work.') : h('dl.facts',
       fact('Hash rate, 5 min', pool.hashrate.m5 == null ? NONE : rate(pool.hashrate.m5)),
-      fact('Response p50 · p99', ms(pool.response_ms.p50) + ' · ' + ms(pool.response_ms.p99)),
+      fact('Response p50 · p99', times(pool.response_ms)),
       fact('Difficulty', si(pool.difficulty)),
       fact('Last job', ago(pool.last_job, at)),
       fact('Block height', pool.height && count(pool.height)),
@@ -148,6 +163,7 @@ export function poolCard(pool) {
       fact('Commonest reason', pool.top_reject),
       fact('Best share', pool.best && si(pool.best.difficulty)),
       fact('A block is expected in', pool.block_seconds && span(pool.block_seconds)),
+      fact('Odds of one a day', pool.block_odds_per_day != null && odds(pool.block_odds_per_day)),
       fact('Coinbase pays you', pool.payout),
       fact('Miners here', count(pool.miners))));
 }
@@ -201,6 +217,6 @@ export const eventList = app => app.data.events && h('section.card', h('h2', 'Wh
 export function view(app) {
   const { state, workers } = app.data;
   if (!state) return h('p.empty', 'Asking dpmp…');
-  return [banners(app, state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), charts(app, state),
+  return [banners(app, state), well(state), setup(app, state), kpis(state, workers), allocation(app, state), state.pools.map(poolCard), charts(app, state), measured(state),
     h('section.card', h('div.row', h('h2', 'Miners'), h('a', { href: '#stats' }, 'All about them')), workers ? table(app, workers.workers, 8) : h('p.empty', 'Collecting…')), eventList(app)];
 }

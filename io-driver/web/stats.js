@@ -1,15 +1,16 @@
 // Stats: miners, pools, records. The table is also on Home, shorter.
 
-import { h, badge, letter, dialog, save } from './dom.js';
+import { h, badge, letter, pairs, dialog, save } from './dom.js';
 import { get } from './api.js';
-import { rate, si, percent, count, ms, span, ago, moment, csv, NONE } from './format.js';
+import { rate, si, percent, odds, count, span, ago, moment, csv, NONE } from './format.js';
 import { spark } from './chart.js';
 import { now } from './app.js';
+import { lost, times } from './measured.js';
 
 export const title = 'Stats';
 export const polls = () => [['workers', 'workers', 4000], ['pools', 'pools', 4000], ['records', 'records', 15000]];
 
-let sort = ['m5', -1], filter = '', hidden = new Set(JSON.parse(localStorage.hidden || '["h24","part","since","agent","ever","diff"]'));
+let sort = ['m5', -1], filter = '', hidden = new Set(JSON.parse(localStorage.hidden || '["h24","part","since","agent","ever","diff","late"]'));
 const STATE = { active: ['good', 'Active'], low: ['warn', 'Low'], silent: ['warn', 'Silent'], offline: ['note', 'Offline'] };
 const bad = w => w.accepted + w.rejected ? w.rejected / (w.accepted + w.rejected) * 100 : null;
 const late = w => w.late == null || !w.ended ? null : w.late / w.ended * 100;
@@ -25,6 +26,7 @@ const COLUMNS = [
   ['m5', '5 min', w => w.hashrate.m5, w => rate(w.hashrate.m5)],
   ['h1', '1 h', w => w.hashrate.h1, w => rate(w.hashrate.h1)],
   ['h24', '24 h', w => w.hashrate.h24, w => rate(w.hashrate.h24)],
+  ['spm', 'A minute', w => w.shares_per_minute.m5, w => si(w.shares_per_minute.m5)],
   ['part', 'Of all', w => w.part, w => percent(w.part)],
   ['diff', 'Difficulty', w => w.difficulty, w => si(w.difficulty)],
   ['pool', 'On pool', w => w.pool, w => w.pool ? letter(w.pool) : NONE],
@@ -64,7 +66,7 @@ async function detail(name) {
   const w = await get('workers/' + encodeURIComponent(name)).catch(error => ({ error }));
   const fact = (key, what) => h('div', h('dt', key), h('dd', what));
   dialog(name, () => w.error ? h('p.bad', w.error.message) : h('div.form',
-    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Known since', moment(w.since)), fact('Last share', last(w)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
+    h('dl.facts', fact('State', badge(...STATE[w.state])), fact('Firmware', w.agent || NONE), fact('Address', w.peers && w.peers.length ? w.peers.join(', ') : NONE), fact('Difficulty', si(w.difficulty)), fact('5 min', rate(w.hashrate.m5)), fact('1 h', rate(w.hashrate.h1)), fact('24 h', rate(w.hashrate.h24)), fact('Shares a minute, 5 min · 1 h · 24 h', Object.values(w.shares_per_minute).filter(n => n != null).map(n => si(n)).join(' · ') || NONE), fact('Known since', moment(w.since)), fact('Last share', last(w)), fact('Changes of pool', count(w.switches)), fact('Connections so far', count(w.connects))),
     h('h3', 'By pool'), h('table', h('thead', h('tr', ['Pool', 'Good', 'Refused or lost', 'Work'].map(text => h('th', { scope: 'col' }, text)))), h('tbody', (w.by_pool || []).map(row => h('tr', h('td', letter(row.pool)), h('td', count(row.good)), h('td', count(row.bad)), h('td', si(row.work)))))),
     h('h3', 'What became of its shares'), h('dl.facts', Object.entries(w.by_outcome || {}).filter(([, n]) => n).map(([key, n]) => fact(key.replace(/_/g, ' '), count(n)))),
     w.log && w.log.length ? [h('h3', 'Lately'), h('ul.events', { tabindex: 0, 'aria-label': 'Lately' }, w.log.map(line => h('li', h('time', moment(line.at)), h('span', line.text))))] : null), true);
@@ -80,13 +82,34 @@ function export_(rows) {
 
 const choose = app => h('details', h('summary', 'Columns'), h('div.flow', COLUMNS.map(([key, text]) => h('label.check', h('input', { type: 'checkbox', checked: !hidden.has(key), onchange: event => { event.target.checked ? hidden.delete(key) : hidden.add(key); localStorage.hidden = JSON.stringify([...hidden]); app.draw(); } }), text))));
 
-const pools = list => h('section.card', h('h2', 'Pools'), h('div.scroll.whole', { tabindex: 0, role: 'region', 'aria-label': 'Pools' }, h('table.cards', h('thead', h('tr', ['Pool', 'Chain', 'Up', '5 min', '1 h', '24 h', 'p50', 'p95', 'Accepted', 'Rejected', 'Reason', 'Jobs', 'Work', 'Reconnects', 'Lost'].map(text => h('th', { scope: 'col' }, text)))),
-  h('tbody', list.map(p => h('tr', h('td.name', letter(p.slot), ' ' + p.name), [['Chain', p.chain || NONE], ['Up', percent(p.up_percent)], ['5 min', rate(p.hashrate.m5)], ['1 h', rate(p.hashrate.h1)], ['24 h', rate(p.hashrate.h24)], ['p50', ms(p.response_ms.p50)], ['p95', ms(p.response_ms.p95)], ['Accepted', count(p.accepted)], ['Rejected', count(p.rejected)], ['Reason', p.top_reject || NONE], ['Jobs', count(p.jobs)], ['Work', si(p.work)], ['Reconnects', count(p.reconnects)], ['Lost', count(p.lost)]].map(([text, shown]) => h('td', { 'data-label': text }, shown))))))));
+// A pool a column, so that they are compared line by line, and nothing is too wide.
+const LINES = [
+  ['Chain', p => p.chain || NONE],
+  ['Connected, of the time', p => percent(p.up_percent)],
+  ['Hash rate, 5 min', p => rate(p.hashrate.m5)],
+  ['1 h', p => rate(p.hashrate.h1)],
+  ['24 h', p => rate(p.hashrate.h24)],
+  ['Round trip, p50 · p99', p => times(p.response_ms)],
+  ['Accepted', p => count(p.accepted)],
+  ['Rejected', p => count(p.rejected) + (bad(p) == null ? '' : ' (' + percent(bad(p)) + ')')],
+  ['Commonest reason', p => p.top_reject || NONE],
+  ['Never answered', p => count(p.lost)],
+  ['Work, by difficulty', p => si(p.work)],
+  ['Jobs', p => count(p.jobs)],
+  ['Reconnects', p => count(p.reconnects)],
+  ['A block is expected in', p => span(p.block_seconds)],
+  ['Odds of one a day', p => odds(p.block_odds_per_day)],
+];
+const pools = list => h('section.card.c6', h('h2', 'Pools'), pairs('Pools', '', list.map(p => [letter(p.slot), ' ' + p.name]), LINES.map(([name, show]) => [name, ...list.map(show)])));
 
 function records(data) {
   if (!data) return null;
-  const list = (name, rows, empty) => [h('h3', name), rows.length ? h('ul.events', { tabindex: 0, 'aria-label': name }, rows.map(row => h('li', h('b', si(row.difficulty)), h('span', row.worker + ' · ' + row.pool), row.hash && h('code', row.hash), h('time', row.at ? moment(row.at) : NONE)))) : h('p.soft', empty)];
-  return h('section.card', h('h2', 'Records'), list('Block candidates', data.blocks, 'None yet. One is kept here for good.'), list('Best shares of all time', data.best, 'None yet.'), data.switching && h('p.soft', 'Changes of pool in an hour: ' + (data.switching.per_hour == null ? NONE : count(data.switching.per_hour)) + ' · work lost to them: ' + percent(data.switching.lost_ratio == null ? null : data.switching.lost_ratio * 100)));
+  const list = (name, rows, empty) => [h('h3', name), rows.length ? h('ul.events', { tabindex: 0, 'aria-label': name }, rows.map(row => h('li', h('b', si(row.difficulty)), h('span', row.worker, row.pool && ' · ' + row.pool), row.at && h('time', moment(row.at)), row.hash && h('code', row.hash)))) : h('p.soft', empty)];
+  const { imported, switching } = data, { per_hour, lost_ratio } = switching;
+  const old = Object.entries(imported || {}).map(([worker, difficulty]) => ({ worker, difficulty })).sort((a, b) => b.difficulty - a.difficulty);
+  return h('section.card.c6', h('h2', 'Records'), list('Block candidates', data.blocks, 'None yet. One is kept here for good.'), list('Best shares of all time', data.best, 'None yet.'),
+    old.length > 0 && [list('Imported from v2, kept apart', old), h('p.soft', 'v2 kept the difficulty that a share was assigned, not that of its hash: these are not to be compared with those above.')],
+    h('h3', 'Changes of pool, last hour'), h('p.soft', per_hour == null ? 'How many: not yet known' : count(per_hour) + ' an hour', ' · work lost to them: ', lost_ratio == null ? 'not yet known' : percent(lost_ratio * 100) + ' (' + lost(switching) + ')'));
 }
 
 export function view(app) {

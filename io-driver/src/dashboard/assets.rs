@@ -35,6 +35,7 @@ assets! {
     "format.js": Js,
     "chart.js": Js,
     "home.js": Js,
+    "measured.js": Js,
     "stats.js": Js,
     "config.js": Js,
     "logs.js": Js,
@@ -143,6 +144,6 @@ mod tests {
         let wire: usize = packed().values().map(|file| file.gzip.len()).sum();
         let plain: usize = packed().values().map(|file| file.plain.len()).sum();
         assert!(wire <= 60_000, "{wire} bytes on the wire");
-        assert!(plain <= 100_000, "{plain} bytes in the program");
+        assert!(plain <= 110_000, "{plain} bytes in the program");
     }
 }

@@ -258,10 +258,13 @@ pub(super) async fn records(State(shared): State<Arc<Shared>>) -> Answer {
             "way": block.way,
         })
     });
+    // A name that is a wallet is cut here too.
+    let imported: Map<_, _> =
+        records.imported.iter().map(|(name, best)| (redact(name).into_owned(), json!(best))).collect();
     give(&json!({
         "blocks": blocks.collect::<Vec<_>>(),
         "best": records.best_workers.iter().map(|share| best(&numbers, Some(share))).collect::<Vec<_>>(),
-        "imported": records.imported,
+        "imported": imported,
         "switching": switching(&numbers.switching.hour),
     }))
 }
