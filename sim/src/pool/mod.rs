@@ -87,6 +87,8 @@ pub struct Origin<'a> {
     pub inside: usize,
     /// The size of the pool's whole extranonce2.
     pub extranonce2_bytes: usize,
+    /// The connection's extranonce1 when it was sent.
+    pub extranonce1: &'a [u8],
     /// The connection's difficulty when it was sent.
     pub difficulty: f64,
     /// The connection's difficulty now.
@@ -283,6 +285,7 @@ impl SimPool {
                 job,
                 inside: head.len() - sent.coinb1.len() - sent.extranonce1.len(),
                 extranonce2_bytes: sent.extranonce2_bytes,
+                extranonce1: &sent.extranonce1,
                 difficulty: sent.difficulty,
                 difficulty_now: state.difficulty.parse().unwrap_or(1.0),
                 mask: state.mask,

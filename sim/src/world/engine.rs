@@ -32,18 +32,18 @@ impl<P: Proxy> World<P> {
     }
 
     fn model_hears(&mut self, event: &Event<'_>) {
+        self.model.begin_step();
         match event {
             Event::Received { conn: Conn::Miner(id), bytes } => {
-                return self.model.miner_said(self.now_us, *id, bytes, &self.pools);
+                self.model.miner_said(self.now_us, *id, bytes, &self.pools);
             }
-            Event::Received { conn: Conn::Upstream(id), bytes } => return self.model.pool_said(*id, bytes),
+            Event::Received { conn: Conn::Upstream(id), bytes } => self.model.pool_said(*id, bytes),
             Event::Closed { conn, .. } => self.model.gone(*conn),
             Event::ConnectFailed { upstream, .. } => self.model.gone(Conn::Upstream(*upstream)),
             Event::SendQueue { conn, bytes } => self.model.queue(*conn, *bytes),
             Event::Command(Command::Drain) => self.model.drains(),
             _ => {}
         }
-        self.model.nothing_said();
     }
 
     /// A miner's connection is closed: is that in order?

@@ -2,6 +2,7 @@
 
 pub(crate) mod invariants;
 pub(crate) mod stratum;
+pub(crate) mod verdicts;
 
 use std::collections::BTreeMap;
 

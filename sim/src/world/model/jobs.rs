@@ -3,9 +3,10 @@
 use dpmp_core::{MinerId, UpstreamId};
 use serde_json::Value;
 
-use super::Model;
+use super::{LastJob, Model, Side};
 use crate::frame::Complaints;
 use crate::hex;
+use crate::pool::{Origin, PoolJob};
 use crate::world::PoolSeat;
 
 /// Jobs whose pads are remembered.
@@ -27,7 +28,9 @@ impl Model {
                 }
                 (side.told, side.told_us) = (told, Some(now_us));
             }
+            Some("mining.set_version_mask") => side.retold = true,
             Some("mining.set_extranonce") => {
+                side.retold = true;
                 side.extranonce1 = text(0).and_then(hex::decode).unwrap_or_default();
             }
             Some("mining.notify") => self.tells_job(now_us, id, message, pools, out),
@@ -59,12 +62,25 @@ impl Model {
             }
             side.owner = owner;
             side.got_job_of = owner;
+            (side.last_job, side.missed, side.retold) = (None, false, false);
             return;
         };
-        let clean = message.pointer("/params/8").and_then(Value::as_bool);
-        if side.owner.is_some_and(|before| before != pool) && clean != Some(true) {
-            out.push(now_us, || format!("switch: miner {miner} goes to pool {pool} without clean_jobs"));
+        let clean = message.pointer("/params/8").and_then(Value::as_bool) == Some(true);
+        let new_mask = self.new_mask == Some(UpstreamId(origin.conn));
+        match (side.may_be_clean(&pools[pool], &origin, new_mask), clean) {
+            (Clean::Switch, false) => {
+                out.push(now_us, || format!("switch: miner {miner} goes to pool {pool} without clean_jobs"));
+            }
+            (Clean::Must, false) => {
+                out.push(now_us, || format!("clean: pool {pool}'s clean job is not one for miner {miner}"));
+            }
+            (Clean::MustNot, true) => {
+                out.push(now_us, || format!("clean: pool {pool}'s job is clean for miner {miner} only"));
+            }
+            _ => {}
         }
+        let last = LastJob { conn: origin.conn, seq: origin.job.seq, extranonce1: origin.extranonce1.to_vec() };
+        (side.last_job, side.missed, side.retold) = (Some(last), false, false);
         (side.owner, side.got_job_of) = (Some(pool), Some(pool));
         let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
         // A small miner may be told less than the pool asks for, never more; and no fraction that is not below 1.
@@ -98,6 +114,31 @@ impl Model {
                 out.push(now_us, || format!("I5: miner {miner} loses pool {lost} and gets no job of pool {other}"));
             }
         }
+    }
+}
+
+/// Whether a job has to replace those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clean {
+    /// It is the first of its connection to a pool.
+    Switch,
+    /// Its pool says so, or has said so of one that the miner was not sent.
+    Must,
+    /// Something that is the miner's alone may be a reason.
+    May,
+    /// The miner's work is as good as before.
+    MustNot,
+}
+
+impl Side {
+    fn may_be_clean(&self, pool: &PoolSeat, origin: &Origin<'_>, new_mask: bool) -> Clean {
+        let Some(last) = self.last_job.as_ref().filter(|last| last.conn == origin.conn) else { return Clean::Switch };
+        let new = |job: &&PoolJob| job.seq > last.seq && job.seq <= origin.job.seq;
+        if pool.pool.jobs().filter(new).any(|job| job.clean) {
+            return Clean::Must;
+        }
+        let may = self.missed || self.retold || new_mask || last.extranonce1 != origin.extranonce1;
+        if may { Clean::May } else { Clean::MustNot }
     }
 }
 

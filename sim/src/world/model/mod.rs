@@ -3,7 +3,8 @@
 //!
 //! | room | invariants of DESIGN.md §4 and rules of STRATUM.md that it watches |
 //! | --- | --- |
-//! | `shares` | I1, I2, I3: a share reaches its pool, whole and once; a request gets one reply |
+//! | `shares` | I1, I3: a share reaches its pool, whole and once |
+//! | `verdicts` | I2: a request gets one reply, and it says what the pool has said |
 //! | `jobs` | I5 at a failover, pads, clean_jobs, the told difficulty, silence |
 //! | `logins` | who a miner is to a pool; a pool's questions |
 //! | `ends` | which closed connections of miners are excused |
@@ -14,6 +15,7 @@ mod jobs;
 mod logins;
 mod shares;
 mod split;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -29,6 +31,7 @@ use crate::frame::{Complaints, Lines};
 use crate::miner::Found;
 use logins::Introduction;
 use shares::Expected;
+use verdicts::{Open, Reply, Verdict, Waits};
 
 /// One connection of a miner, as it goes through the proxy.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +41,21 @@ pub(super) struct Side {
     introduction: Introduction,
     /// Shares on their way to the proxy, in order.
     in_flight: VecDeque<Found>,
-    /// Open requests, oldest first: when, and the id's JSON text.
-    open: VecDeque<(u64, String)>,
+    /// Open requests, oldest first.
+    open: VecDeque<Open>,
+    /// Submits for jobs of which no pool knows the connection any more.
+    untraced: Vec<String>,
     extranonce1: Vec<u8>,
     told: Option<f64>,
     /// When it last got a difficulty or a job.
     told_us: Option<u64>,
     /// The last job: its pool, and what told it apart.
     owner: Option<usize>,
+    last_job: Option<LastJob>,
+    /// It may have been sent no job because it did not read.
+    missed: bool,
+    /// It was told another extranonce or mask since the last job.
+    retold: bool,
     pads: VecDeque<(Vec<u8>, u32)>,
     last_said_us: u64,
     subscribed: bool,
@@ -68,6 +78,8 @@ pub(super) struct Side {
 #[derive(Clone, Debug, Default)]
 struct Up {
     from_pool: Lines,
+    /// Shares without a verdict, oldest first, by the request's id as JSON text.
+    waiting: Vec<(String, Waits)>,
     /// The difficulties that the proxy knows of: the last, and in a step all that it learns.
     difficulties: Vec<f64>,
     /// What it said to subscribe.
@@ -76,12 +88,34 @@ struct Up {
     asked: Vec<String>,
 }
 
+/// With more bytes than this waiting, a miner may be sent no job.
+const CLOGGED: u32 = 16 << 10;
+
+/// The job that a miner was told last.
+#[derive(Clone, Debug)]
+struct LastJob {
+    /// The pool's connection that it is of.
+    conn: u64,
+    seq: u64,
+    /// The pool's extranonce1 for it.
+    extranonce1: Vec<u8>,
+}
+
 /// The model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     sides: BTreeMap<MinerId, Side>,
     ups: BTreeMap<UpstreamId, Up>,
+    /// Shares that came with this step.
     expected: Vec<Expected>,
+    /// Verdicts that came with it.
+    verdicts: Vec<Verdict>,
+    /// Replies that it gave to submits.
+    replied: Vec<Reply>,
+    /// Whose pool has told another mask with it.
+    new_mask: Option<UpstreamId>,
+    /// Who waited at connections that ended with it.
+    ended: Vec<Waits>,
     /// Why each miner's connection was closed in this step, by the notices.
     closing: BTreeMap<MinerId, CloseReason>,
     /// When a worker was last made to subscribe again because a pool had changed.
@@ -116,8 +150,20 @@ impl Model {
     pub(super) fn gone(&mut self, conn: Conn) {
         match conn {
             Conn::Miner(id) => drop(self.sides.remove(&id)),
-            Conn::Upstream(id) => drop(self.ups.remove(&id)),
+            Conn::Upstream(id) => {
+                let up = self.ups.remove(&id).unwrap_or_default();
+                self.ended.extend(up.waiting.into_iter().map(|(_, waits)| waits));
+            }
         }
+    }
+
+    /// A step begins.
+    pub(super) fn begin_step(&mut self) {
+        self.expected.clear();
+        self.verdicts.clear();
+        self.replied.clear();
+        self.ended.clear();
+        self.new_mask = None;
     }
 
     /// The engine is told how much waits for a miner.
@@ -126,6 +172,7 @@ impl Model {
             && let Some(side) = self.sides.get_mut(&id)
         {
             side.queued = bytes;
+            side.missed |= bytes > CLOGGED;
         }
     }
 
@@ -207,6 +254,7 @@ impl Model {
 
     /// All has been performed that a step wanted.
     pub(super) fn after_step(&mut self, now_us: u64, pools: &[PoolSeat], out: &mut Complaints) {
+        self.check_verdicts(now_us, out);
         self.check_expected(now_us, pools, out);
         self.check_failover(now_us, out);
         self.check_answered(now_us, out);
@@ -229,8 +277,11 @@ impl Model {
     /// Looks at what must not last: open requests, silence.
     pub(super) fn audit(&mut self, now_us: u64, out: &mut Complaints) {
         for side in self.sides.values_mut() {
-            while let Some((at, id)) = side.open.pop_front_if(|(at, _)| now_us > *at + 35_000_000) {
-                out.push(now_us, || format!("I2: request {id} of miner {} of {at} µs is not answered", side.miner));
+            while let Some(open) = side.open.pop_front_if(|open| now_us > open.at_us + 35_000_000) {
+                let Open { at_us, request, .. } = open;
+                out.push(now_us, || {
+                    format!("I2: request {request} of miner {} of {at_us} µs is not answered", side.miner)
+                });
             }
             if side.ready && side.queued == 0 && now_us > side.last_said_us + 46_000_000 {
                 out.push(now_us, || format!("silence: miner {} heard nothing for 46 s", side.miner));
