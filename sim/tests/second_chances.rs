@@ -152,3 +152,68 @@ fn the_job_that_brings_miners_back_comes_once() {
     assert_eq!(rig.miner_got(1).iter().filter(|line| line.contains("mining.notify")).count(), 1);
     assert!(rig.seen(1).job().clean);
 }
+
+/// A miner that rolls all of BIP 320, and its only pool.
+fn rolls_at_a(mask: &str) -> Rig {
+    let mut rig = Rig::new(config(100, 0), &memory(8, 4));
+    rig.miner_connects(1);
+    rig.miner(1, r#"{"id":1,"method":"mining.subscribe","params":["NerdQAxe+/1.0.30"]}"#);
+    rig.miner(
+        1,
+        r#"{"id":2,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"ffffffff"}]}"#,
+    );
+    rig.miner(1, r#"{"id":3,"method":"mining.authorize","params":["x.w","p"]}"#);
+    rig.pool_easy(A, "aabbccdd", 8);
+    rig.miner_got(1);
+    rig.pool(A, &format!(r#"{{"id":null,"method":"mining.set_version_mask","params":["{mask}"]}}"#));
+    rig.miner_got(1);
+    rig
+}
+
+#[test]
+fn a_pool_that_fits_no_more_and_is_the_only_one_goes_on_with_its_newest_job() {
+    for clean in [true, false] {
+        let mut rig = rolls_at_a("00ffe000");
+        rig.pool(A, &notify("2", clean));
+        assert_eq!(held(&rig, &HeldOff::VersionMask), 1);
+        assert_eq!(rig.works_for(1), Some(A), "there is no other");
+        assert_eq!(rig.miner_got(1).iter().filter(|line| line.contains("mining.notify")).count(), 1);
+        assert_eq!(rig.seen(1).job().clean, clean, "the one that it had may be stale");
+        rig.pool(A, &notify("3", false));
+        assert_eq!(rig.miner_got(1).iter().filter(|line| line.contains("mining.notify")).count(), 1);
+        assert!(!rig.seen(1).job().clean);
+    }
+}
+
+#[test]
+fn who_waited_for_a_pools_own_extranonce_in_vain_gets_another_pools() {
+    // Two bytes each: no room for anything of ours.
+    let mut rig = Rig::just_started(config(50, 50), &memory(2, 2));
+    for pool in [A, B] {
+        rig.pool_connects(pool);
+        for line in rig.pool_got(pool) {
+            rig.answer(pool, &line, "beef", 2);
+        }
+    }
+    let subscribe = r#"{"id":1,"method":"mining.subscribe","params":["cgminer/4.11.1"]}"#;
+    rig.miner_connects(1);
+    assert!(rig.miner(1, subscribe).is_empty());
+    let asked = |rig: &Rig| {
+        let pools = rig.notices.iter().filter_map(|n| match n {
+            Notice::PoolConnecting { pool, who: Some(_), .. } => Some(*pool),
+            _ => None,
+        });
+        pools.collect::<Vec<_>>()
+    };
+    let first = asked(&rig);
+    rig.pool_connects(first[0]);
+    rig.wait(Span::secs(8));
+    assert!(!rig.stays(1), "the pool said nothing");
+    assert_eq!(asked(&rig).len(), 1);
+    rig.miner_connects(2);
+    rig.miner(2, subscribe);
+    let other = if first[0] == A { B } else { A };
+    assert_eq!(asked(&rig)[1..], [other]);
+    rig.pool_ready(other, "cafe", 2, "0.00000001", "1");
+    assert!(rig.miner_got(2).iter().any(|line| line.contains("cafe")));
+}

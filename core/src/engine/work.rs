@@ -252,7 +252,18 @@ impl Engine {
     pub(super) fn issue(&mut self, id: MinerId, clean: bool, why: JobReason, now: Time, out: &mut ActionBuf) {
         match self.try_issue(id, clean, why, now, out) {
             Issue::Done => {}
-            Issue::Unfit(pool, why) => self.hold_off(id, pool, why, now, out),
+            Issue::Unfit(pool, unfit) => {
+                let working = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
+                let before = working(self).map(|working| working.upstream);
+                self.hold_off(id, pool, unfit, now, out);
+                // Where there is no other pool it has to be sent all the same.
+                let newest = before.and_then(|upstream| self.upstreams.get(&upstream)).and_then(|u| u.job);
+                let stays =
+                    |working: &Working| Some(working.upstream) == before && working.job.map(|(key, _)| key) != newest;
+                if working(self).is_some_and(|working| stays(&working)) {
+                    self.issue(id, clean, why, now, out);
+                }
+            }
             Issue::Resubscribe => self.resubscribe(id, now, out),
         }
     }
