@@ -2,7 +2,7 @@
 //! clean flag.
 
 use dpmp_core::notice::JobReason;
-use dpmp_core::{Action, Notice};
+use dpmp_core::{Action, Command, Conn, Event, Notice};
 
 use super::{Out, Plant, lines, param};
 
@@ -42,6 +42,18 @@ pub(crate) const PLANTS: &[Plant] = &[
             plot.n += 1;
             if plot.n.is_multiple_of(50) { vec![] } else { vec![line.into()] }
         })
+    }),
+    ("I2: a share that comes twice is accepted twice", "no pool has said so", |_, _, out| {
+        lines(out, true, "\"Duplicate share\"", |_, line| vec![turned(line, ACCEPTED)])
+    }),
+    ("drain: it never ends", "drain: the proxy does not say", |_, _, out| {
+        out.into_iter().filter(|out| !matches!(out, Out::Other(Action::Drained))).collect()
+    }),
+    ("drain: miners are left connected", "drain: connections of", |_, event, out| {
+        let closes = |out: &Out| matches!(out, Out::Other(Action::Close(Conn::Miner(_))));
+        let stops = matches!(event, Event::Command(Command::Drain) | Event::Tick)
+            && out.iter().any(|out| matches!(out, Out::Other(Action::Drained)));
+        out.into_iter().filter(|out| !(stops && closes(out))).collect()
     }),
     ("§2: a pool's clean flag is lost", "job is not one for", |_, _, out| {
         let new = |out: &Out| match out {

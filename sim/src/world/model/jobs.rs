@@ -3,14 +3,14 @@
 use dpmp_core::{MinerId, UpstreamId};
 use serde_json::Value;
 
-use super::{LastJob, Model, Side};
+use super::{LastJob, Model, Side, Told};
 use crate::frame::Complaints;
 use crate::hex;
 use crate::pool::{Origin, PoolJob};
 use crate::world::PoolSeat;
 
-/// Jobs whose pads are remembered.
-const PADS: usize = 64;
+/// Jobs that are remembered.
+const PADS: usize = 128;
 
 impl Model {
     /// The engine says one line to a miner.
@@ -45,15 +45,16 @@ impl Model {
         let miner = side.miner;
         let Some(mut head) = text(2).and_then(hex::decode) else { return };
         let ntime = text(7).and_then(hex::number).unwrap_or(0);
-        if side.pads.contains(&(head.clone(), ntime)) {
+        head.extend(&side.extranonce1);
+        if side.pads.iter().any(|told| told.head == head && told.ntime == ntime) {
             out.push(now_us, || format!("pads: miner {miner} gets the same work a second time"));
         }
-        side.pads.push_back((head.clone(), ntime));
+        let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
+        let (id, conn) = (text(0).unwrap_or_default().to_owned(), origin.as_ref().map(|(_, origin)| origin.conn));
+        side.pads.push_back(Told { id, head: head.clone(), ntime, conn });
         if side.pads.len() > PADS {
             side.pads.pop_front();
         }
-        head.extend(&side.extranonce1);
-        let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
         let Some((pool, origin)) = origin else {
             // Its pool may have closed the connection, of which the proxy does not know yet.
             let owner = pools.iter().position(|seat| seat.pool.jobs().any(|job| job.begins(&head)));
@@ -84,9 +85,14 @@ impl Model {
         (side.owner, side.got_job_of) = (Some(pool), Some(pool));
         let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
         // A small miner may be told less than the pool asks for, never more; and no fraction that is not below 1.
+        let (least, most) = self.limits.get(pool).copied().unwrap_or_default();
+        let limited = |known: f64| {
+            let known = most.map_or(known, |most| known.min(most));
+            least.filter(|least| *least > 1.0).map_or(known, |least| known.max(least))
+        };
         let right = |known: &f64| {
             side.told.is_some_and(|told| {
-                let part = told / rounded(*known);
+                let part = told / rounded(limited(*known));
                 (part - 1.0).abs() < 1e-9 || self.vardiff && part < 1.0 && (told < 1.0 || told.fract() == 0.0)
             })
         };

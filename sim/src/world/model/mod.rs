@@ -20,7 +20,7 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dpmp_core::notice::{HeldOff, MinerWarning};
-use dpmp_core::{Action, ActionBuf, CloseReason, Conn, MinerId, Notice, UpstreamId};
+use dpmp_core::{Action, ActionBuf, CloseReason, Config, Conn, Difficulty, MinerId, Notice, PoolId, UpstreamId};
 use serde_json::Value;
 
 pub(super) use ends::Circumstances;
@@ -49,14 +49,15 @@ pub(super) struct Side {
     told: Option<f64>,
     /// When it last got a difficulty or a job.
     told_us: Option<u64>,
-    /// The last job: its pool, and what told it apart.
+    /// The last job: its pool.
     owner: Option<usize>,
     last_job: Option<LastJob>,
     /// It may have been sent no job because it did not read.
     missed: bool,
     /// It was told another extranonce or mask since the last job.
     retold: bool,
-    pads: VecDeque<(Vec<u8>, u32)>,
+    /// What tells its latest jobs apart.
+    pads: VecDeque<Told>,
     last_said_us: u64,
     subscribed: bool,
     authorised: bool,
@@ -91,6 +92,17 @@ struct Up {
 /// With more bytes than this waiting, a miner may be sent no job.
 const CLOGGED: u32 = 16 << 10;
 
+/// A job that a miner was told.
+#[derive(Clone, Debug)]
+struct Told {
+    id: String,
+    /// Its coinbase before the miner's extranonce2.
+    head: Vec<u8>,
+    ntime: u32,
+    /// The connection to a pool that it is of, if that stood at the pool.
+    conn: Option<u64>,
+}
+
 /// The job that a miner was told last.
 #[derive(Clone, Debug)]
 struct LastJob {
@@ -120,7 +132,15 @@ pub(super) struct Model {
     closing: BTreeMap<MinerId, CloseReason>,
     /// When a worker was last made to subscribe again because a pool had changed.
     renegotiated: BTreeMap<usize, u64>,
-    /// Weights in force.
+    /// Which pool each slot of the config is: notices speak of slots, all else here of pools.
+    slots: Vec<usize>,
+    /// The least and the most that the config wants told of each pool's difficulty.
+    limits: Vec<(Option<f64>, Option<f64>)>,
+    /// For whom each connection to a pool was opened.
+    callers: BTreeMap<UpstreamId, MinerId>,
+    /// Weights in force, by slot.
+    by_slot: Vec<u32>,
+    /// The same by pool.
     pub(super) weights: Vec<u32>,
     /// Those of the miners that divide their work: others are held on one pool.
     pub(super) divided: Vec<u32>,
@@ -133,8 +153,75 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(weights: Vec<u32>, failover: Option<usize>, vardiff: bool) -> Model {
-        Model { divided: weights.clone(), weights, failover, vardiff, ..Model::default() }
+    pub(super) fn new(config: &Config) -> Model {
+        let mut model = Model { slots: (0..config.pools.len()).collect(), ..Model::default() };
+        model.configured(config, model.slots.clone());
+        model
+    }
+
+    /// A config holds from the next step on. `slots` says which pool each of its slots is.
+    pub(super) fn configured(&mut self, config: &Config, slots: Vec<usize>) {
+        let divided = self.slots.iter().map(|pool| self.divided.get(*pool).copied().unwrap_or(0)).collect::<Vec<u32>>();
+        // The connections of a pool that has another slot now are closed with the slot's, of which the notices speak.
+        let moved = self.slots.iter().zip(&slots).filter(|(old, new)| old != new).map(|(_, new)| *new);
+        for pool in moved.collect::<Vec<usize>>() {
+            for side in self.sides.values_mut() {
+                side.usable.remove(&pool);
+            }
+        }
+        self.slots = slots;
+        // Where the weights stay as they are, so does what they were changed to for miners that are held.
+        let same = config.scheduler.weights == self.by_slot;
+        self.weights = self.by_pool(&config.scheduler.weights);
+        self.divided = if same { self.by_pool(&divided) } else { self.weights.clone() };
+        self.by_slot.clone_from(&config.scheduler.weights);
+        self.failover = config.scheduler.failover.and_then(|slot| self.pool(slot));
+        self.vardiff = config.vardiff.enabled;
+        let limit = |limit: Option<Difficulty>| limit.map(Difficulty::as_f64);
+        let limits = config.pools.iter().map(|slot| (limit(slot.min_difficulty), limit(slot.max_difficulty)));
+        let limits: Vec<_> = limits.collect();
+        self.limits = vec![(None, None); limits.len()];
+        for (pool, limits) in self.slots.iter().zip(limits) {
+            self.limits[*pool] = limits;
+        }
+    }
+
+    /// The pool in a slot.
+    fn pool(&self, slot: PoolId) -> Option<usize> {
+        self.slots.get(slot.index()).copied()
+    }
+
+    /// Weights by slot as weights by pool.
+    fn by_pool(&self, weights: &[u32]) -> Vec<u32> {
+        let mut by_pool = vec![0; self.slots.len()];
+        for (pool, weight) in self.slots.iter().zip(weights) {
+            by_pool[*pool] = *weight;
+        }
+        by_pool
+    }
+
+    /// The weights in force as a config has them.
+    pub(super) fn weights_by_slot(&self) -> Vec<u32> {
+        self.by_slot.clone()
+    }
+
+    /// The miner for which the proxy connects to a pool.
+    pub(super) fn caller(&self, upstream: UpstreamId) -> Option<MinerId> {
+        self.callers.get(&upstream).copied()
+    }
+
+    /// A new process has taken the proxy's place: it remembers no connection, and not whom it made subscribe again.
+    pub(super) fn restarted(&mut self) {
+        self.renegotiated.clear();
+        self.callers.clear();
+        self.divided.clone_from(&self.weights);
+    }
+
+    /// A miner whose submits are not all answered, and how many.
+    pub(super) fn owes(&self, id: MinerId) -> Option<(usize, usize)> {
+        let side = self.sides.get(&id)?;
+        let open = side.open.iter().filter(|open| open.submit).count();
+        (open > 0).then_some((side.miner, open))
     }
 
     /// A miner's connection was accepted.
@@ -151,6 +238,7 @@ impl Model {
         match conn {
             Conn::Miner(id) => drop(self.sides.remove(&id)),
             Conn::Upstream(id) => {
+                self.callers.remove(&id);
                 let up = self.ups.remove(&id).unwrap_or_default();
                 self.ended.extend(up.waiting.into_iter().map(|(_, waits)| waits));
             }
@@ -208,23 +296,29 @@ impl Model {
                     out.push(now_us, || format!("miners: {} counts before it authorised", side.miner));
                 }
             }),
-            Notice::PoolConnecting { who: Some(who), .. } => side(&mut self.sides, who.miner, &mut |side| {
-                if !side.subscribed {
-                    out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
-                }
-            }),
-            Notice::PoolUsable { who, pool, .. } => side(&mut self.sides, who.miner, &mut |side| {
-                side.usable.insert(pool.index());
-            }),
+            Notice::PoolConnecting { upstream, who: Some(who), .. } => {
+                self.callers.insert(*upstream, who.miner);
+                side(&mut self.sides, who.miner, &mut |side| {
+                    if !side.subscribed {
+                        out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
+                    }
+                });
+            }
+            Notice::PoolUsable { who, pool, .. } => {
+                let pool = self.pool(*pool);
+                side(&mut self.sides, who.miner, &mut |side| side.usable.extend(pool));
+            }
             Notice::PoolDown { who: Some(who), pool, .. } | Notice::PoolClosed { who: Some(who), pool, .. } => {
-                side(&mut self.sides, who.miner, &mut |side| side.loses(pool.index()));
+                let pool = self.pool(*pool);
+                side(&mut self.sides, who.miner, &mut |side| pool.into_iter().for_each(|pool| side.loses(pool)));
             }
             Notice::PoolHeldOff { who, pool, why } => {
+                let Some(pool) = self.pool(*pool) else { return };
                 let own = matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask | HeldOff::JobTooLong);
                 side(&mut self.sides, who.miner, &mut |side| {
-                    side.loses(pool.index());
+                    side.loses(pool);
                     if own {
-                        side.unfit.insert(pool.index());
+                        side.unfit.insert(pool);
                         self.apart.insert(side.miner);
                     }
                     side.held_for_mask |= matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask);
@@ -244,10 +338,11 @@ impl Model {
                 _ => {}
             }),
             Notice::WeightsChanged { weights } => {
-                self.weights = weights.to_vec();
-                self.divided = weights.to_vec();
+                self.by_slot = weights.to_vec();
+                self.weights = self.by_pool(weights);
+                self.divided.clone_from(&self.weights);
             }
-            Notice::Rebalanced { weights } => self.divided = weights.to_vec(),
+            Notice::Rebalanced { weights } => self.divided = self.by_pool(weights),
             _ => {}
         }
     }

@@ -55,7 +55,8 @@ impl Model {
                 "mining.authorize" => side.authorised = true,
                 "mining.submit" => {
                     let Some(found) = side.in_flight.pop_front() else { continue };
-                    match expect((id, request), side.miner, &found, pools, &self.ups) {
+                    let of = side.pads.iter().rev().find(|told| told.id == found.job_id).map(|told| told.conn);
+                    match expect((id, request), side.miner, (&found, of), pools, &self.ups) {
                         Ok(expected) => self.expected.push(expected),
                         Err(request) => side.untraced.push(request),
                     }
@@ -152,7 +153,7 @@ impl Model {
 fn expect(
     (from, request): (MinerId, String),
     miner: usize,
-    found: &Found,
+    (found, of): (&Found, Option<Option<u64>>),
     pools: &[PoolSeat],
     ups: &std::collections::BTreeMap<UpstreamId, super::Up>,
 ) -> Result<Expected, String> {
@@ -181,7 +182,12 @@ fn expect(
         ],
         user: origin.user.to_owned(),
         again: found.again,
-        good: !found.again && worth && allowed && extranonce2.len() == origin.extranonce2_bytes,
+        // What came again on a new connection is another job, though it is the same work.
+        good: !found.again
+            && worth
+            && allowed
+            && of.is_none_or(|of| of == Some(origin.conn))
+            && extranonce2.len() == origin.extranonce2_bytes,
         forwarded: false,
     })
 }

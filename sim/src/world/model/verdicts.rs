@@ -123,12 +123,13 @@ impl Model {
                 Some(told) => {
                     out.push(now_us, || format!("I2: miner {miner} is told {told:?}, its pool said {words:?}"))
                 }
-                None if ended || self.sides.get(&from).is_none() => {}
+                None if ended || !self.sides.contains_key(&from) => {}
                 None => out.push(now_us, || format!("I2: miner {miner} is not told that its pool said {words:?}")),
             }
         }
         for reply in std::mem::take(&mut self.replied) {
-            if !self.has_reason(now_us, &reply) {
+            // One that is closed in the same step has lost its books.
+            if self.sides.contains_key(&reply.to) && !self.has_reason(now_us, &reply) {
                 let Reply { to, words, .. } = reply;
                 let miner = self.sides.get(&to).map_or(usize::MAX, |side| side.miner);
                 out.push(now_us, || format!("I2: miner {miner} is told {words:?}, and no pool has said so"));
@@ -144,24 +145,23 @@ impl Model {
         if let Some(share) = now {
             return !words.accepted || !share.good && !share.again;
         }
-        if let Some(side) = self.sides.get_mut(to)
-            && let Some(at) = side.untraced.iter().position(|untraced| untraced == request)
-        {
-            side.untraced.remove(at);
-            return true;
+        let is = |waits: &Waits| waits.from == *to && waits.request == *request;
+        if !words.accepted {
+            if let Some(at) = self.ended.iter().position(is) {
+                self.ended.remove(at);
+                return true;
+            }
+            let late = |waits: &Waits| is(waits) && now_us >= waits.since_us + PATIENCE_US;
+            for up in self.ups.values_mut() {
+                if let Some(at) = up.waiting.iter().position(|(_, waits)| late(waits)) {
+                    up.waiting.remove(at);
+                    return true;
+                }
+            }
         }
-        if words.accepted {
-            return false;
-        }
-        if let Some(at) = self.ended.iter().position(|waits| waits.from == *to && waits.request == *request) {
-            self.ended.remove(at);
-            return true;
-        }
-        let late =
-            |waits: &Waits| waits.from == *to && waits.request == *request && now_us >= waits.since_us + PATIENCE_US;
-        self.ups.values_mut().any(|up| {
-            let at = up.waiting.iter().position(|(_, waits)| late(waits));
-            at.map(|at| up.waiting.remove(at)).is_some()
-        })
+        // One id may be that of many: what can be told apart comes first.
+        let Some(side) = self.sides.get_mut(to) else { return false };
+        let at = side.untraced.iter().position(|untraced| untraced == request);
+        at.map(|at| side.untraced.remove(at)).is_some()
     }
 }
