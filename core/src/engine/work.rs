@@ -291,9 +291,13 @@ impl Engine {
     pub(super) fn hold_off(&mut self, id: MinerId, pool: PoolId, why: HeldOff, now: Time, out: &mut ActionBuf) {
         if why == HeldOff::ExtranonceTooSmall && self.shrink_layout(id, out) {
             // What it has been told for its old extranonce is of no more use, wherever it goes.
-            self.issue(id, true, JobReason::Changed, now, out);
-            if self.miners.get(&id).is_some_and(|miner| miner.working_for() != Some(pool)) {
+            let told = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
+            let before = told(self);
+            if before.is_some_and(|working| working.pool != pool) {
                 self.place(id, SwitchReason::Return, now, out);
+            }
+            if told(self) == before {
+                self.issue(id, true, JobReason::Changed, now, out);
             }
             return;
         }

@@ -141,9 +141,10 @@ impl Model {
     /// time or is gone. Only a share that its pool would not want is accepted without it.
     fn has_reason(&mut self, now_us: u64, reply: &Reply) -> bool {
         let Reply { to, request, words } = reply;
-        let now = self.expected.iter().find(|share| share.from == *to && share.request == *request && !share.forwarded);
-        if let Some(share) = now {
-            return !words.accepted || !share.good && !share.again;
+        // One id may be that of many: any of them may be meant.
+        let mut now = self.expected.iter().filter(|e| e.from == *to && e.request == *request && !e.forwarded);
+        if now.any(|share| !words.accepted || !share.good && !share.again) {
+            return true;
         }
         let is = |waits: &Waits| waits.from == *to && waits.request == *request;
         if !words.accepted {
@@ -159,7 +160,7 @@ impl Model {
                 }
             }
         }
-        // One id may be that of many: what can be told apart comes first.
+        // What can be told apart comes first.
         let Some(side) = self.sides.get_mut(to) else { return false };
         let at = side.untraced.iter().position(|untraced| untraced == request);
         at.map(|at| side.untraced.remove(at)).is_some()
