@@ -264,6 +264,13 @@ impl Jobs {
         }
     }
 
+    /// Pads have so many bytes more from now on: they go on above all that the shorter ones were, whatever stood behind them.
+    pub(crate) fn widen_pads(&mut self, bytes: u8) {
+        for job in self.pool_jobs.values_mut() {
+            job.issues = job.issues.saturating_mul(1 << (8 * u32::from(bytes.min(7))));
+        }
+    }
+
     pub(crate) fn pool_job(&self, key: PoolJobKey) -> Option<&PoolJob> {
         self.pool_jobs.get(&key)
     }
@@ -410,6 +417,20 @@ mod tests {
             assert!(jobs.issued.len() <= MOST_ISSUED);
         }
         assert_eq!(jobs.pool_jobs.len(), 1);
+    }
+
+    #[test]
+    fn pads_that_grow_never_repeat_what_shorter_ones_were() {
+        // A byte of extranonce1' falls away, and the pad takes its place: no prefix of before comes again, whatever the byte.
+        let mut jobs = Jobs::default();
+        let key = jobs.add(notify(), &context(), None, Time::ZERO);
+        let next = |jobs: &mut Jobs| jobs.pool_job_mut(key).expect("there").next_issue(4, Time::ZERO).pad;
+        let before: Vec<u64> = (0..5).map(|_| next(&mut jobs)).collect();
+        jobs.widen_pads(1);
+        for _ in 0..1_000 {
+            let pad = next(&mut jobs);
+            assert!(!before.contains(&(pad >> 8)));
+        }
     }
 
     #[test]

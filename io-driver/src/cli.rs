@@ -120,10 +120,10 @@ pub struct PrintFilter {
     #[arg(long, value_name = "NAME", requires = "print")]
     pub event: Option<String>,
     /// From this second of the run on.
-    #[arg(long, value_name = "SECONDS", requires = "print")]
+    #[arg(long, value_name = "SECONDS", value_parser = second, requires = "print")]
     pub from: Option<f64>,
     /// Up to this second of the run.
-    #[arg(long, value_name = "SECONDS", requires = "print")]
+    #[arg(long, value_name = "SECONDS", value_parser = second, requires = "print")]
     pub to: Option<f64>,
 }
 
@@ -141,6 +141,12 @@ pub enum TraceTask {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// A second of a run: a number, not below 0.
+fn second(text: &str) -> Result<f64, String> {
+    let second = text.parse().ok().filter(|second: &f64| second.is_finite() && *second >= 0.0);
+    second.ok_or_else(|| format!("{text:?} is no second of a run: a number that is not below 0 is needed"))
 }
 
 /// Longest virtual time, in hours: a year.

@@ -69,11 +69,19 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
     assert!(!filtered.contains("mining.subscribe"), "{filtered}");
     assert_eq!(run(&["replay", path, "--print", "--pool", "Z"]).status.code(), Some(1));
     assert_eq!(run(&["replay", path, "--miner", "x"]).status.code(), Some(2), "a filter without --print");
+    for second in ["nan", "inf", "-1", "soon"] {
+        for bound in ["--from", "--to"] {
+            let refused = run(&["replay", path, "--print", &format!("{bound}={second}")]);
+            assert_eq!(refused.status.code(), Some(2), "{bound} {second}");
+            assert!(text(&refused).contains(&format!("{second:?} is no second of a run")), "{}", text(&refused));
+        }
+    }
 
     let out = proxy.folder.join("given-away.trace");
     let out = out.to_str().unwrap();
     let redacted = run(&["trace", "redact", recording.to_str().unwrap(), out]);
     assert!(redacted.status.success(), "{}", text(&redacted));
+    assert_eq!(fs::metadata(out).unwrap().permissions().mode() & 0o777, 0o600);
     let bytes = fs::read(out).unwrap();
     for secret in [WALLET, "garage", "127.0.0.1"] {
         assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{secret} is left");
@@ -83,7 +91,10 @@ fn the_binary_records_and_its_recording_replays_and_can_be_given_away() {
     let refused = run(&["trace", "redact", path, out]);
     assert!(refused.status.code() == Some(1) && text(&refused).contains("--force"), "{}", text(&refused));
     assert_eq!(fs::read(out).unwrap(), bytes);
+    fs::set_permissions(out, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(proxy.folder.join("given-away.trace.new"), "what a run that was killed has left").unwrap();
     assert!(run(&["trace", "redact", path, out, "--force"]).status.success());
+    assert_eq!(fs::metadata(out).unwrap().permissions().mode() & 0o777, 0o600);
 
     // Damage in the first of two segments costs that one.
     let mut whole = fs::read(&file).unwrap();

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use dpmp_core::trace::{Digest, Part, Reader, replay};
+use dpmp_core::trace::{Digest, Part, Reader, Start, replay};
 use dpmp_core::{ActionBuf, Engine, Event, Time};
 use dpmp_sim::world::{Proxy, Trial};
 
@@ -23,6 +23,14 @@ impl Proxy for Digested<'_> {
         let from = out.actions().len();
         self.engine.step(now, event, out);
         self.digest.take(out, from);
+    }
+
+    fn restore(&mut self) {
+        self.engine.restore();
+    }
+
+    fn restart(&mut self, start: Start) {
+        self.engine.restart(start);
     }
 
     fn next_timeout(&self) -> Option<Time> {

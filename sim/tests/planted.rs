@@ -5,7 +5,7 @@ mod plants;
 
 use dpmp_core::Event;
 use dpmp_sim::world::{Trial, WorldSpec};
-use plants::{Out, Planted, invariants, stratum};
+use plants::{Out, Plant, Planted, invariants, stratum, verdicts};
 
 const SEEDS: u64 = 30;
 
@@ -38,7 +38,8 @@ fn check(what: &str, words: &str, minutes: u64, miners: usize, proxy: impl Fn(&W
 #[test]
 fn every_planted_mistake_is_found() {
     let mut missed = Vec::new();
-    for (what, words, mistake) in invariants::PLANTS.iter().chain(stratum::PLANTS) {
+    let plants: Vec<&Plant> = [invariants::PLANTS, stratum::PLANTS, verdicts::PLANTS].into_iter().flatten().collect();
+    for (what, words, mistake) in &plants {
         let deaf = words.starts_with("I7");
         let plant = |spec: &WorldSpec| Planted { deaf_to_queues: deaf, ..Planted::new(spec.engine(), *mistake) };
         if !check(what, words, 16, MINERS, plant) {
@@ -46,7 +47,7 @@ fn every_planted_mistake_is_found() {
         }
     }
     assert_eq!(missed, Vec::<&str>::new());
-    assert!(invariants::PLANTS.len() + stratum::PLANTS.len() >= 40);
+    assert!(plants.len() >= 50);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use dpmp_core::trace::Start;
 use dpmp_core::{ActionBuf, Engine, Event, Time};
 use dpmp_sim::rng::Rng;
 use dpmp_sim::world::{Proxy, Trial};
@@ -19,7 +20,9 @@ const MINERS: usize = 20;
 /// How many fresh seeds, unless `DPMP_FRESH_SEEDS` says otherwise.
 const FRESH: u64 = 200;
 
-/// Seeds that once failed, and what was wrong.
+/// Seeds that once failed, and what was wrong. A seed is a world only as long as nothing is drawn otherwise: since these up
+/// to the mark were found, more was added to their worlds (`world/richer.rs`; pools that are out tell nothing), so not each
+/// of them would show its old failure again. They stay as worlds that were hard once.
 const PAST: &[(u64, &str)] = &[
     (133, "engine: a pool got weight that could not bear the miners' masks"),
     (36, "engine: failover to a pool whose mask did not fit gave no job"),
@@ -40,6 +43,16 @@ const PAST: &[(u64, &str)] = &[
     (7_000_310, "engine: an extranonce that no pool had room for kept its miner idle after they had room again"),
     (975_065_672_191_042, "world: more shares than 512 open submits, while pools gave no answers"),
     (975_065_672_191_054, "world: the same"),
+    // The mark.
+    (1, "engine: a pool that turned out not to fit cost the miner the work that it had"),
+    (2, "engine: the job that brought a miner back came to it twice"),
+    (14, "engine: a clean job was kept from a miner whose only pool no longer fitted its mask"),
+    (93, "engine: pads of a shrunken extranonce could be those of before"),
+    (51, "engine: who waited for a silent pool's own extranonce in vain was made to wait for it again"),
+    (83, "world: submits of one id that no pool knew and others that it knew"),
+    (700_001, "world: pools that changed places in the config"),
+    (800_060, "world: a config that makes the proxy forget what a pool refused"),
+    (910_020, "world: a miner and its pool that end in one step"),
 ];
 
 /// Faults of the engine that are known and not mended yet, by words of their violation. To be kept empty.
@@ -124,6 +137,14 @@ impl Proxy for Restored {
             self.engine = Engine::restore(&self.engine.checkpoint()).unwrap();
         }
         self.engine.step(now, event, out);
+    }
+
+    fn restore(&mut self) {
+        self.engine.restore();
+    }
+
+    fn restart(&mut self, start: Start) {
+        self.engine.restart(start);
     }
 
     fn next_timeout(&self) -> Option<Time> {

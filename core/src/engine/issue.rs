@@ -73,6 +73,22 @@ impl Engine {
         Issue::Done
     }
 
+    /// Whether the newest job of an upstream that the miner does not work for yet could be sent to it; what it does not read
+    /// now is looked at later.
+    pub(super) fn could_issue(
+        &mut self,
+        id: MinerId,
+        pool: PoolId,
+        upstream: UpstreamId,
+        out: &mut ActionBuf,
+    ) -> Result<(), HeldOff> {
+        let clogged = self.miners.get(&id).is_none_or(|miner| miner.queued > CLOGGED);
+        match self.upstreams.get(&upstream).and_then(|u| u.job).filter(|_| !clogged) {
+            Some(key) => self.fits(id, Working { pool, upstream, job: None }, key, out),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a job can be sent to this miner at all. May narrow its version mask, once.
     fn fits(&mut self, id: MinerId, working: Working, key: PoolJobKey, out: &mut ActionBuf) -> Result<(), HeldOff> {
         let (Some(miner), Some(upstream)) = (self.miners.get_mut(&id), self.upstreams.get(&working.upstream)) else {

@@ -91,9 +91,13 @@ impl Engine {
         let Some(sizes) = sizes(miner.firmware.profile, smallest).filter(|new| new.total() < old.total()) else {
             return false;
         };
+        let freed = old.total() - sizes.total();
         let extranonce1 = embedded_extranonce1(id, sizes);
         out.send(Conn::Miner(id), |o| encode::set_extranonce(o, &extranonce1, sizes.extranonce2));
         miner.layout = Layout::Embedded { extranonce1, sizes };
+        if let Some(group) = miner.group.and_then(|group| self.groups.get_mut(&group)) {
+            group.jobs.widen_pads(freed);
+        }
         true
     }
 }

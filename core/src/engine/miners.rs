@@ -148,7 +148,22 @@ impl Engine {
         if self.miners.get(&id).is_some_and(|m| matches!(m.stage, Stage::AwaitingProbes { .. })) {
             self.hear(id, now, out);
         } else if self.miners.get(&id).is_some_and(|m| !m.ready()) {
+            self.doubt_awaited(id);
             self.close_miner(id, CloseReason::HandshakeTimeout, now, out);
+        }
+    }
+
+    /// A miner has waited for a pool's own extranonce in vain: when it subscribes again, another pool's is to be had first.
+    fn doubt_awaited(&mut self, id: MinerId) {
+        let awaits = |m: &&Miner| matches!(m.stage, Stage::AwaitingPool { .. });
+        let Some(group) = self.miners.get(&id).filter(awaits).and_then(|m| m.group) else { return };
+        let links = self.groups.get(&group).map_or(&[][..], |g| &g.links[..]);
+        for upstream in links.iter().filter_map(|link| self.upstreams.get(&link.upstream()?)) {
+            if !upstream.subscribed()
+                && let Some(facts) = self.facts.get_mut(upstream.pool.index())
+            {
+                facts.suspect = true;
+            }
         }
     }
 

@@ -397,7 +397,6 @@ impl Engine {
         out.notice(Notice::PoolJob { who, pool, pool_job, seq, clean });
         let height = self.learn_chain(group_id, key, now, out);
         if announced {
-            self.release(id, now, out);
             self.pass_on(id, clean, now, out);
         } else {
             self.check_usable(id, now, out);

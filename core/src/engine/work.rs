@@ -1,5 +1,7 @@
 //! Which pool a miner works for, and until when. Everything that may change the answer calls [`Engine::place`].
 
+use alloc::vec::Vec;
+
 use super::issue::{Issue, KEEP_ALIVE};
 use super::state::Engine;
 use crate::action::{Action, ActionBuf};
@@ -151,6 +153,10 @@ impl Engine {
         now: Time,
         out: &mut ActionBuf,
     ) {
+        // A pool that turns out not to fit must cost the miner nothing of the work that it has.
+        if let Err(unfit) = self.could_issue(id, pool, upstream, out) {
+            return self.hold_off(id, pool, unfit, now, out);
+        }
         let Some(miner) = self.miners.get_mut(&id) else { return };
         let from = miner.working_for();
         miner.working = Some(Working { pool, upstream, job: None });
@@ -219,14 +225,22 @@ impl Engine {
     /// A pool has sent a job: those who work for this upstream get it, for the others it may change where they work.
     pub(super) fn pass_on(&mut self, upstream: UpstreamId, clean: bool, now: Time, out: &mut ActionBuf) {
         let Some(group) = self.upstreams.get(&upstream).and_then(|u| u.group()) else { return };
+        let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
+        let works =
+            |m: &Engine, id: &MinerId| m.miners.get(id).and_then(|m| m.working).is_some_and(|w| w.upstream == upstream);
+        let worked: Vec<bool> = miners.iter().map(|id| works(self, id)).collect();
+        // That it says something may bring miners back, who get this job with it.
+        self.release(upstream, now, out);
         let released = self.release_for_job(upstream);
         if !released.is_empty() {
             self.balance_soon(now);
         }
-        let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
-        for id in miners {
+        for (id, worked) in miners.into_iter().zip(worked) {
             match self.miners.get(&id).and_then(|m| m.working) {
-                Some(working) if working.upstream == upstream => self.issue(id, clean, JobReason::New, now, out),
+                Some(working) if working.upstream == upstream && worked => {
+                    self.issue(id, clean, JobReason::New, now, out);
+                }
+                Some(working) if working.upstream == upstream => {}
                 Some(_) if !released.contains(&id) => {}
                 _ => self.place(id, SwitchReason::Return, now, out),
             }
@@ -238,7 +252,18 @@ impl Engine {
     pub(super) fn issue(&mut self, id: MinerId, clean: bool, why: JobReason, now: Time, out: &mut ActionBuf) {
         match self.try_issue(id, clean, why, now, out) {
             Issue::Done => {}
-            Issue::Unfit(pool, why) => self.hold_off(id, pool, why, now, out),
+            Issue::Unfit(pool, unfit) => {
+                let working = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
+                let before = working(self).map(|working| working.upstream);
+                self.hold_off(id, pool, unfit, now, out);
+                // Where there is no other pool it has to be sent all the same.
+                let newest = before.and_then(|upstream| self.upstreams.get(&upstream)).and_then(|u| u.job);
+                let stays =
+                    |working: &Working| Some(working.upstream) == before && working.job.map(|(key, _)| key) != newest;
+                if working(self).is_some_and(|working| stays(&working)) {
+                    self.issue(id, clean, why, now, out);
+                }
+            }
             Issue::Resubscribe => self.resubscribe(id, now, out),
         }
     }
@@ -265,7 +290,15 @@ impl Engine {
     /// This miner cannot work for this pool until something changes.
     pub(super) fn hold_off(&mut self, id: MinerId, pool: PoolId, why: HeldOff, now: Time, out: &mut ActionBuf) {
         if why == HeldOff::ExtranonceTooSmall && self.shrink_layout(id, out) {
-            self.issue(id, true, JobReason::Changed, now, out);
+            // What it has been told for its old extranonce is of no more use, wherever it goes.
+            let told = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
+            let before = told(self);
+            if before.is_some_and(|working| working.pool != pool) {
+                self.place(id, SwitchReason::Return, now, out);
+            }
+            if told(self) == before {
+                self.issue(id, true, JobReason::Changed, now, out);
+            }
             return;
         }
         let negotiable = self.miners.get(&id).is_some_and(|miner| self.negotiable(miner, pool, &why));

@@ -1,5 +1,5 @@
-//! The folder of segments: `NNNNNNNN.trace`, the oldest removed first, never more bytes than the bound. Knows no thread and
-//! no engine.
+//! The folder of segments: `NNNNNNNN.trace`, the oldest removed first, never more bytes than the bound, nor than the disk has
+//! room for. Knows no thread and no engine.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -18,6 +18,8 @@ pub(super) struct Ring {
     /// Number and bytes, the oldest first; the one that is being written last.
     files: VecDeque<(u64, u64)>,
     open: Option<Box<dyn Write + Send>>,
+    /// Segments that were removed because the disk was full.
+    squeezed: u64,
 }
 
 /// A file that only its owner can read.
@@ -59,7 +61,7 @@ impl Ring {
                 files.push_back((number, fs::metadata(&path).map_or(0, |m| m.len())));
             }
         }
-        let mut ring = Ring { folder, max_bytes, create, files, open: None };
+        let mut ring = Ring { folder, max_bytes, create, files, open: None, squeezed: 0 };
         ring.make_room(0);
         Ok(ring)
     }
@@ -87,7 +89,14 @@ impl Ring {
     /// Begins a file. One that was open stays as far as it was written.
     pub(super) fn begin(&mut self, number: u64) -> io::Result<()> {
         self.open = None;
-        self.open = Some((self.create)(&self.path(number))?);
+        let path = self.path(number);
+        let file = loop {
+            match (self.create)(&path) {
+                Err(error) if is_full(&error) && self.squeeze() => {}
+                other => break other?,
+            }
+        };
+        self.open = Some(file);
         self.files.push_back((number, 0));
         Ok(())
     }
@@ -98,7 +107,7 @@ impl Ring {
             return Ok(());
         }
         let result = if self.make_room(bytes.len() as u64) {
-            self.open.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
+            self.write_all(bytes)
         } else {
             Err(io::Error::other("the segment is larger than recording.max_mib"))
         };
@@ -107,6 +116,26 @@ impl Ring {
             _ => self.abandon(),
         }
         result
+    }
+
+    /// A full disk costs the oldest segments first: the newest is what a bug report is about.
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let Some(file) = &mut self.open else { return Ok(()) };
+            match file.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_full(&error) && self.squeeze() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many segments were removed for want of room on the disk, since this was asked last.
+    pub(super) fn squeezed(&mut self) -> u64 {
+        std::mem::take(&mut self.squeezed)
     }
 
     /// Closes the file that is open.
@@ -122,17 +151,36 @@ impl Ring {
         }
     }
 
-    /// Removes the oldest files until there is room. False if there never will be.
+    /// Removes the oldest files until there is room within the bound. False if there never will be.
     fn make_room(&mut self, bytes: u64) -> bool {
         while self.bytes() + bytes > self.max_bytes {
-            let last = usize::from(self.open.is_some());
-            if self.files.len() <= last {
+            if !self.drop_oldest() {
                 return false;
-            }
-            if let Some((number, _)) = self.files.pop_front() {
-                let _ = fs::remove_file(self.path(number));
             }
         }
         true
     }
+
+    /// The disk is full: the oldest file makes room. False if there is none but the one that is being written.
+    fn squeeze(&mut self) -> bool {
+        let dropped = self.drop_oldest();
+        self.squeezed += u64::from(dropped);
+        dropped
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let last = usize::from(self.open.is_some());
+        if self.files.len() <= last {
+            return false;
+        }
+        if let Some((number, _)) = self.files.pop_front() {
+            let _ = fs::remove_file(self.path(number));
+        }
+        true
+    }
+}
+
+/// The disk has no room, or its owner may have no more of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -156,6 +156,50 @@ fn a_full_disk_costs_segments_and_nothing_else() {
     files.iter().for_each(|file| drop(endings(file)));
 }
 
+/// A disk that has room for so many bytes in the whole folder, and takes a part of a piece.
+fn crowded(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    const DISK: u64 = 300_000;
+    struct Crowded(PathBuf, Box<dyn Write + Send>);
+    impl Write for Crowded {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let used: u64 = sizes(&self.0).iter().sum();
+            match DISK.saturating_sub(used) {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                room => self.1.write(&bytes[..bytes.len().min(room as usize)]),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.1.flush()
+        }
+    }
+    let folder = path.parent().unwrap();
+    if sizes(folder).iter().sum::<u64>() >= DISK {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    Ok(Box::new(Crowded(folder.to_owned(), ring::create(path)?)))
+}
+
+#[test]
+fn a_full_disk_costs_the_oldest_segments_first() {
+    let folder = folder("crowded");
+    let metrics = Metrics::new(2).unwrap();
+    let mut recording = Recording::with(folder.clone(), 1, metrics.recording.clone(), crowded).unwrap();
+    let mut engine = engine();
+    for round in 0..10 {
+        feed(&mut recording, &mut engine, 100 * round, 100);
+        assert!(recording.close(EndReason::Asked), "round {round}");
+    }
+    recording.finish(EndReason::Stopped, Duration::from_secs(10));
+    assert_eq!(metrics.recording.dropped.get(), 0, "the newest is never given up for the oldest");
+    let files = segments_in(&folder).unwrap();
+    assert!(ring::number_of(&files[0]) > Some(1) && files.len() >= 2, "{files:?}");
+    assert_eq!(recording_number(&files), 10);
+    for file in &files {
+        assert_eq!(endings(file), [Ending::Closed(EndReason::Asked)], "whole, though its pieces were cut");
+    }
+    assert_eq!(metrics.recording.size.get() as u64, sizes(&folder).iter().sum::<u64>());
+}
+
 fn stuck(path: &Path) -> io::Result<Box<dyn Write + Send>> {
     std::thread::sleep(Duration::from_millis(700));
     ring::create(path)

@@ -133,6 +133,16 @@ impl Work {
                 Ok(())
             }
         };
+        let squeezed = self.ring.squeezed();
+        if squeezed > 0 {
+            line(Level::Warn, "recording_shortened")
+                .value("segments", squeezed)
+                .text(
+                    "text",
+                    "the disk is full: the oldest segments of the recording were removed to make room for the newest",
+                )
+                .send();
+        }
         if let Err(error) = result {
             self.give_up(&error);
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,7 +30,13 @@ pub fn redact(input: &Path, output: &Path, force: bool) -> anyhow::Result<ExitCo
     // Whole or not at all: what is half written would not replay.
     let temporary = output.with_extension("trace.new");
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        // What is left of an earlier run may have other rights. As the recording itself, it is its owner's alone until he
+        // gives it away.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&redacted.bytes)?;
         if force {
             return fs::rename(&temporary, output);

@@ -42,7 +42,7 @@ impl Timeline {
                 pool => pool,
             },
         };
-        let time = |seconds: Option<f64>, or| seconds.map_or(or, |s| Time((s.max(0.0) * 1e6) as u64));
+        let time = |seconds: Option<f64>, or| seconds.map_or(or, |s| Time((s * 1e6) as u64));
         Ok(Timeline {
             miner: filter.miner.clone(),
             pool,

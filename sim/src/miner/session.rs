@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
-use super::spec::{Ids, Personality, Step};
+use super::spec::{Ids, Personality, Spelling, Step};
 use super::work::{Found, Job};
 use super::{MinerOut, SimMiner};
 use crate::frame::Lines;
@@ -291,7 +291,21 @@ impl SimMiner {
     }
 
     pub(super) fn submit(&mut self, found: Found, late: bool, now_us: u64, out: &mut Vec<MinerOut>) {
-        let params = found.params(&self.spec.user, self.spec.personality.spelling);
+        let again = (self.stats.submitted + 1).checked_rem(self.spec.repeats_every) == Some(0);
+        let second = again.then(|| Found { again: true, ..found.clone() });
+        self.submit_once(found, self.spec.personality.spelling, late, now_us, out);
+        if let Some(second) = second {
+            let spelling = match self.spec.personality.spelling {
+                Spelling::Upper => Spelling::Lower,
+                _ => Spelling::Upper,
+            };
+            self.stats.repeated += 1;
+            self.submit_once(second, spelling, late, now_us, out);
+        }
+    }
+
+    fn submit_once(&mut self, found: Found, spelling: Spelling, late: bool, now_us: u64, out: &mut Vec<MinerOut>) {
+        let params = found.params(&self.spec.user, spelling);
         self.stats.submitted += 1;
         self.stats.submitted_late += u64::from(late);
         self.stats.last_share_us = Some(now_us);

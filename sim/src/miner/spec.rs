@@ -180,6 +180,8 @@ pub struct MinerSpec {
     pub hash_rate: f64,
     /// Its firmware.
     pub personality: Personality,
+    /// Every so many shares it submits one a second time, in another spelling; 0: never.
+    pub repeats_every: u64,
     /// How it hashes.
     pub pow: Pow,
 }
@@ -194,6 +196,7 @@ impl MinerSpec {
             seed,
             hash_rate,
             personality,
+            repeats_every: 0,
             pow: Pow::default(),
         }
     }

@@ -43,6 +43,8 @@ pub struct MinerSnapshot {
     pub submitted: u64,
     /// Of them for another job than the latest.
     pub submitted_late: u64,
+    /// Of them a second time.
+    pub repeated: u64,
     /// Answered with true.
     pub accepted: u64,
     /// Refused, by code.

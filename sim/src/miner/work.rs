@@ -68,6 +68,8 @@ pub struct Found {
     pub bits: Option<u32>,
     /// The header's version.
     pub version: u32,
+    /// It was submitted before, in another spelling.
+    pub again: bool,
 }
 
 impl Job {
@@ -103,6 +105,7 @@ impl Job {
                     nonce,
                     bits: work.bits,
                     version: work.header.version,
+                    again: false,
                 };
                 return (done, Some(found));
             }

@@ -37,11 +37,11 @@ pub struct PoolJob {
 impl PoolJob {
     /// The start of the coinbase as one connection is told it: where extranonce1 has no room to tell connections
     /// apart, the last four bytes do, as in p2pool.
-    pub(super) fn coinb1_for(&self, conn: u64, extranonce1: &[u8]) -> Vec<u8> {
+    pub(super) fn coinb1_for(&self, tag: u64, extranonce1: &[u8]) -> Vec<u8> {
         let mut coinb1 = self.coinb1.clone();
         if extranonce1.len() < 2 {
             coinb1.truncate(self.coinb1.len() - 4);
-            coinb1.extend((conn as u32).to_le_bytes());
+            coinb1.extend((tag as u32).to_le_bytes());
         }
         coinb1
     }

@@ -62,6 +62,10 @@ struct Conn {
     counts: ShareCounts,
     /// Accepted since vardiff looked last.
     lately: u32,
+    /// Who calls, if the runner has said so, and which of its calls this is.
+    caller: Option<u64>,
+    /// What tells its jobs apart where extranonce1 has no room for it.
+    tag: u64,
 }
 
 /// A job as one connection was told it.
@@ -74,6 +78,7 @@ struct SentJob {
     coinb1: Vec<u8>,
     extranonce1: Vec<u8>,
     extranonce2_bytes: usize,
+    mask: Option<u32>,
 }
 
 /// Where a job that a miner has comes from.
@@ -87,11 +92,13 @@ pub struct Origin<'a> {
     pub inside: usize,
     /// The size of the pool's whole extranonce2.
     pub extranonce2_bytes: usize,
+    /// The connection's extranonce1 when it was sent.
+    pub extranonce1: &'a [u8],
     /// The connection's difficulty when it was sent.
     pub difficulty: f64,
     /// The connection's difficulty now.
     pub difficulty_now: f64,
-    /// The version bits that the connection was granted.
+    /// The version bits that the connection was granted, both when it was sent and now.
     pub mask: Option<u32>,
     /// The authorised user.
     pub user: &'a str,
@@ -105,6 +112,8 @@ pub struct SimPool {
     jobs: Jobs,
     conns: BTreeMap<u64, Conn>,
     sessions: BTreeMap<String, Vec<u8>>,
+    /// What each caller was given last: extranonce1 and tag.
+    callers: BTreeMap<u64, (Vec<u8>, u64)>,
     next_extranonce1: u64,
     seen: BTreeSet<[u8; 32]>,
     seen_order: VecDeque<[u8; 32]>,
@@ -130,6 +139,7 @@ impl SimPool {
             jobs: Jobs::new(&spec),
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            callers: BTreeMap::new(),
             refuses: (0, 0),
             next_extranonce1: 1,
             seen: BTreeSet::new(),
@@ -204,8 +214,16 @@ impl SimPool {
         match self.outage {
             Some((OutageMode::Close | OutageMode::Refuse, _)) => out.push(PoolOut::Close { conn }),
             _ => {
-                self.conns.insert(conn, Conn { difficulty: self.spec.difficulty.clone(), ..Conn::default() });
+                let difficulty = self.spec.difficulty.clone();
+                self.conns.insert(conn, Conn { difficulty, tag: conn, ..Conn::default() });
             }
+        }
+    }
+
+    /// Says who calls on a connection that was just accepted: a pool that gives the same again knows it by that.
+    pub fn called_by(&mut self, conn: u64, caller: u64) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.caller = Some(caller);
         }
     }
 
@@ -283,9 +301,10 @@ impl SimPool {
                 job,
                 inside: head.len() - sent.coinb1.len() - sent.extranonce1.len(),
                 extranonce2_bytes: sent.extranonce2_bytes,
+                extranonce1: &sent.extranonce1,
                 difficulty: sent.difficulty,
                 difficulty_now: state.difficulty.parse().unwrap_or(1.0),
-                mask: state.mask,
+                mask: sent.mask.zip(state.mask).map(|(then, now)| then & now),
                 user: state.user.as_deref().unwrap_or_default(),
             })
         })
@@ -319,6 +338,16 @@ impl SimPool {
 
     /// Does one thing of a script now.
     pub fn play(&mut self, script: Script, now_us: u64, out: &mut Vec<PoolOut>) {
+        // One that is out tells nobody: what it would tell holds for those who come later.
+        match (script, self.outage.is_some()) {
+            (Script::SetExtranonce { extranonce2_bytes, .. }, true) => self.spec.extranonce2_bytes = extranonce2_bytes,
+            (Script::SetDifficulty(text), true) => self.spec.difficulty = text,
+            (Script::NewBlock | Script::SetVersionMask(_) | Script::Raw(_), true) => {}
+            (script, _) => self.does(script, now_us, out),
+        }
+    }
+
+    fn does(&mut self, script: Script, now_us: u64, out: &mut Vec<PoolOut>) {
         match script {
             Script::Outage { mode, until_us } => self.set_outage(Some((mode, until_us)), now_us, out),
             Script::SetExtranonce { extranonce2_bytes, subscribers_only } => {
@@ -332,6 +361,10 @@ impl SimPool {
                 }
             }
             Script::SetVersionMask(mask) => {
+                // What does not roll versions does not begin to.
+                if !matches!(self.spec.version_rolling, VersionRolling::Mask(_)) {
+                    return;
+                }
                 self.spec.version_rolling = VersionRolling::Mask(mask);
                 for (conn, state) in self.conns.iter_mut().filter(|(_, c)| c.mask.is_some()) {
                     state.mask = Some(mask);
@@ -435,7 +468,7 @@ impl SimPool {
         if state.sent.len() == 256 {
             state.sent.pop_front();
         }
-        let coinb1 = job.coinb1_for(conn, &state.extranonce1);
+        let coinb1 = job.coinb1_for(state.tag, &state.extranonce1);
         let line = wire::call(self.spec.flavour, "mining.notify", &job.params(&coinb1));
         state.sent.push_back(SentJob {
             coinb1,
@@ -444,6 +477,7 @@ impl SimPool {
             easiest: state.difficulty.parse().unwrap_or(1.0),
             extranonce1: state.extranonce1.clone(),
             extranonce2_bytes: state.extranonce2_bytes,
+            mask: state.mask,
         });
         out.push(PoolOut::Send { conn, bytes: line.into_bytes() });
     }

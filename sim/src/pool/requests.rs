@@ -101,7 +101,19 @@ impl SimPool {
         let resumed = session.filter(|_| resumes).and_then(|s| self.sessions.get(s)).cloned();
         let taken = |en1: &Vec<u8>| self.conns.values().any(|c| c.subscribed && c.extranonce1 == *en1);
         let resumed = resumed.filter(|en1| !taken(en1));
-        let extranonce1 = resumed.clone().unwrap_or_else(|| self.draw_extranonce1());
+        let (caller, tag) = self.conns.get(&conn).map_or((None, conn), |state| (state.caller, state.tag));
+        let again = caller.filter(|_| self.spec.same_again).and_then(|caller| self.callers.get(&caller)).cloned();
+        let again = again.filter(|(en1, _)| en1.len() == self.spec.extranonce1_bytes);
+        let again = again
+            .filter(|(en1, tag)| !self.conns.values().any(|c| c.subscribed && c.extranonce1 == *en1 && c.tag == *tag));
+        let (extranonce1, tag) = match (resumed.clone(), again) {
+            (Some(extranonce1), _) => (extranonce1, tag),
+            (None, Some(again)) => again,
+            (None, None) => (self.draw_extranonce1(), tag),
+        };
+        if let Some(caller) = caller.filter(|_| self.callers.len() < 10_000) {
+            self.callers.insert(caller, (extranonce1.clone(), tag));
+        }
         let bytes = self.spec.extranonce2_bytes;
         let session = format!("{:08x}", self.next_extranonce1.wrapping_mul(0x9e37_79b1) as u32);
         if self.sessions.len() < 10_000 {
@@ -113,6 +125,7 @@ impl SimPool {
         state.resumed = resumed.is_some();
         state.extranonce1 = extranonce1;
         state.extranonce2_bytes = bytes;
+        state.tag = tag;
         let difficulty = state.difficulty.clone();
         self.reply(request, &result, "null", out);
         match self.spec.login {

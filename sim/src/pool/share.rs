@@ -131,9 +131,13 @@ impl SimPool {
             return Reason::Extranonce2Length;
         }
         let (ntime, nonce, bits) = (numbers[0], numbers[1], numbers.get(2).copied());
-        let Some(version) = self.version(conn, job, bits) else {
+        let mask = match (sent.and_then(|sent| sent.mask), conn.mask) {
+            (Some(then), Some(now)) => Some(then | now),
+            (then, now) => now.or(then),
+        };
+        let Some(version) = self.version(mask, job, bits) else {
             // A block is worth trying, and no fault of the proxy: the miner may have rolled what it was not granted.
-            let rolled = conn.mask.unwrap_or(0) | bits.unwrap_or(0);
+            let rolled = mask.unwrap_or(0) | bits.unwrap_or(0);
             let version = job.version & !rolled | bits.unwrap_or(0);
             let header = job.header((coinb1, extranonce1, &extranonce2), version, ntime, nonce);
             judged.block = Target::of_nbits(job.nbits).meets(&self.spec.pow.hash(&header));
@@ -174,10 +178,10 @@ impl SimPool {
     }
 
     /// The header's version; none if the bits are not allowed here.
-    fn version(&self, conn: &Conn, job: &PoolJob, bits: Option<u32>) -> Option<u32> {
-        match (conn.mask, bits) {
+    fn version(&self, mask: Option<u32>, job: &PoolJob, bits: Option<u32>) -> Option<u32> {
+        match (mask, bits) {
             (Some(mask), Some(bits)) => (bits & !mask == 0).then_some(job.version & !mask | bits),
-            (Some(_), None) => (self.spec.flavour != Flavour::Datum).then_some(job.version),
+            (Some(mask), None) => (self.spec.flavour != Flavour::Datum || mask == 0).then_some(job.version),
             (None, None) => Some(job.version),
             (None, Some(_)) => None,
         }

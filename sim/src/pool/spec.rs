@@ -118,7 +118,8 @@ pub enum Script {
     },
     /// `mining.set_difficulty` with this text.
     SetDifficulty(String),
-    /// `mining.set_version_mask`.
+    /// `mining.set_version_mask`, if it grants version rolling. Jobs that were sent before may still be worked on with the
+    /// bits of then.
     SetVersionMask(u32),
     /// A new block: the previous jobs are stale.
     NewBlock,
@@ -209,6 +210,8 @@ pub struct PoolSpec {
     pub checks_user: bool,
     /// Shares of an older block are refused.
     pub refuses_stale: bool,
+    /// Whoever connects again gets the same extranonce1 as before, and so the same work: what it finds twice is a duplicate.
+    pub same_again: bool,
     /// Adjusts each connection's difficulty to this rate.
     pub vardiff: Option<Vardiff>,
     /// How headers are hashed.
@@ -256,6 +259,7 @@ impl PoolSpec {
             answers_submits: true,
             checks_user: true,
             refuses_stale: true,
+            same_again: false,
             vardiff: None,
             pow: Pow::default(),
             script: Vec::new(),

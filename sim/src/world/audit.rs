@@ -57,9 +57,12 @@ impl<P: Proxy> World<P> {
         if !self.now_us.is_multiple_of(MEMORY_US) {
             return;
         }
-        let most = MOST_BYTES_AT_ALL + self.lines.len() as u64 * MOST_BYTES_A_CONNECTION;
+        // What a miner's connections to pools have left behind is kept for its late shares when they are gone.
+        let miners = self.miners.iter().filter(|seat| seat.conn.is_some()).count();
+        let lines = self.lines.len().max(miners * (1 + self.pools.len()));
+        let most = MOST_BYTES_AT_ALL + lines as u64 * MOST_BYTES_A_CONNECTION;
         if let Some(bytes) = self.proxy.bytes().filter(|bytes| *bytes > most) {
-            let (now, lines) = (self.now_us, self.lines.len());
+            let now = self.now_us;
             self.complaints.push(now, || format!("I7: the engine holds {bytes} bytes for {lines} connections"));
         }
     }
@@ -68,6 +71,11 @@ impl<P: Proxy> World<P> {
     fn is_good(&self, pool: usize) -> bool {
         let seat = &self.pools[pool];
         seat.pool.is_up() && seat.held_until <= self.now_us && self.model.in_use(pool)
+    }
+
+    /// In use, and not good now or a quarter of a minute ago.
+    pub(super) fn is_out(&self, pool: usize) -> bool {
+        self.model.in_use(pool) && (!self.is_good(pool) || self.now_us < self.pools[pool].good_since + 15_000_000)
     }
 
     /// I5 over time: nobody stays without good work while a pool is there that could give it.

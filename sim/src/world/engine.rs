@@ -4,7 +4,7 @@ use dpmp_core::{Action, ActionBuf, Command, Conn, Event, MinerId, Time, Upstream
 
 use super::model::Circumstances;
 use super::net::{Line, Peer, Way};
-use super::{Item, Proxy, QUEUE_STEP, World, spec};
+use super::{Item, Proxy, QUEUE_STEP, World};
 
 /// What may wait for a peer beyond its socket's buffer, the last message included.
 const MOST_QUEUED: usize = 600 << 10;
@@ -32,18 +32,18 @@ impl<P: Proxy> World<P> {
     }
 
     fn model_hears(&mut self, event: &Event<'_>) {
+        self.model.begin_step();
         match event {
             Event::Received { conn: Conn::Miner(id), bytes } => {
-                return self.model.miner_said(self.now_us, *id, bytes, &self.pools);
+                self.model.miner_said(self.now_us, *id, bytes, &self.pools);
             }
-            Event::Received { conn: Conn::Upstream(id), bytes } => return self.model.pool_said(*id, bytes),
+            Event::Received { conn: Conn::Upstream(id), bytes } => self.model.pool_said(*id, bytes),
             Event::Closed { conn, .. } => self.model.gone(*conn),
             Event::ConnectFailed { upstream, .. } => self.model.gone(Conn::Upstream(*upstream)),
             Event::SendQueue { conn, bytes } => self.model.queue(*conn, *bytes),
             Event::Command(Command::Drain) => self.model.drains(),
             _ => {}
         }
-        self.model.nothing_said();
     }
 
     /// A miner's connection is closed: is that in order?
@@ -55,6 +55,7 @@ impl<P: Proxy> World<P> {
         let about = Circumstances {
             miner: &seat.miner,
             slow: bad > 0 && now < bad + 60_000_000,
+            waits_for_pool: (0..self.pools.len()).any(|pool| self.is_out(pool)),
             age_us: now.saturating_sub(*since_us),
         };
         match self.model.may_close(now, id, &about) {
@@ -81,8 +82,7 @@ impl<P: Proxy> World<P> {
         match action {
             Action::Connect { upstream, host, port, .. } => self.connect(*upstream, host, *port),
             Action::Send { conn, bytes } => self.send(*conn, buf.bytes(bytes)),
-            // Its pools name no chains.
-            Action::FetchOracle { .. } => {}
+            Action::FetchOracle { .. } => self.oracle_asked(),
             Action::PauseReading(conn) => {
                 if let Some(line) = self.lines.get_mut(conn) {
                     line.paused = true;
@@ -98,6 +98,7 @@ impl<P: Proxy> World<P> {
                 if let Conn::Miner(id) = conn {
                     self.judge_close(*id);
                 }
+                self.check_drained(*conn);
                 self.model.gone(*conn);
                 if self.lines.contains_key(conn) {
                     self.close(*conn, Way::Out);
@@ -110,20 +111,17 @@ impl<P: Proxy> World<P> {
                     self.notices.push((self.now_us, notice.clone()));
                 }
             }
-            Action::Drained => {}
+            Action::Drained if self.drained || !self.draining => {
+                self.complaints.push(self.now_us, || "drain: it says that it is done, unasked or once more".into());
+            }
+            Action::Drained => self.drained = true,
         }
     }
 
     pub(super) fn connect(&mut self, upstream: UpstreamId, host: &str, port: u16) {
         let known = |slot: &&dpmp_core::config::PoolConfig| slot.address.host == host && slot.address.port == port;
-        let slot = self
-            .spec
-            .config
-            .pools
-            .iter()
-            .filter(known)
-            .find_map(|slot| (0..self.pools.len()).find(|i| spec::host(*i) == slot.address.host));
-        let Some(pool) = slot else {
+        let slot = self.spec.config.pools.iter().find(known);
+        let Some(pool) = slot.and_then(|slot| self.pool_of(&slot.address.host)) else {
             self.complaints.push(self.now_us, || format!("connects to {host}:{port}, which is not configured"));
             return self.at(self.now_us + 1000, Item::ConnectFailed(upstream, "unknown host"));
         };
@@ -148,7 +146,13 @@ impl<P: Proxy> World<P> {
             self.lines.remove(&conn);
             return self.step(Event::ConnectFailed { upstream, reason: "connection refused" });
         }
-        self.with_pool(pool, |pool, now, out| pool.accept(upstream.0, now, out));
+        let caller = self.model.caller(upstream);
+        self.with_pool(pool, |pool, now, out| {
+            pool.accept(upstream.0, now, out);
+            if let Some(caller) = caller {
+                pool.called_by(upstream.0, caller.0);
+            }
+        });
         self.step(Event::Connected { upstream });
     }
 

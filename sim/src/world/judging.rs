@@ -42,6 +42,11 @@ impl Accepts {
         (self.seen, self.seen_us) = (now.clone(), now_us);
     }
 
+    /// The proxy remembers nothing of what the pool refused.
+    pub(super) fn forget(&mut self, now: &ShareCounts, now_us: u64) {
+        *self = Accepts { seen: now.clone(), seen_us: now_us, ..Accepts::default() };
+    }
+
     /// What a pool refuses is made up for down to half accepted.
     fn part(&self) -> f64 {
         (1.0 - self.refused).clamp(0.5, 1.0)

@@ -9,9 +9,11 @@ mod engine;
 mod judging;
 mod model;
 mod net;
+mod operator;
 mod outcome;
 mod random;
 mod recorded;
+mod richer;
 mod seats;
 mod spec;
 pub mod table;
@@ -20,6 +22,7 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dpmp_core::trace::Start;
 use dpmp_core::{ActionBuf, Conn, Engine, Event, MinerId, Notice, Time, UpstreamId};
 
 pub use outcome::Outcome;
@@ -47,6 +50,10 @@ pub trait Proxy {
     fn bytes(&self) -> Option<u64> {
         None
     }
+    /// Goes on as one that was restored from its own checkpoint (I8), if it can.
+    fn restore(&mut self) {}
+    /// Its process ends, and another begins: made of this, and of what this one would have saved.
+    fn restart(&mut self, start: Start);
 }
 
 impl Proxy for Engine {
@@ -60,6 +67,14 @@ impl Proxy for Engine {
 
     fn bytes(&self) -> Option<u64> {
         Some(self.checkpoint().len() as u64)
+    }
+
+    fn restore(&mut self) {
+        *self = Engine::restore(&self.checkpoint()).expect("a checkpoint just made");
+    }
+
+    fn restart(&mut self, start: Start) {
+        *self = Start { memory: self.memory(), ..start }.engine();
     }
 }
 
@@ -80,6 +95,8 @@ enum Item {
     Deliver(Conn, Way),
     Queue(Conn, u32),
     Fault(Fault),
+    /// What the server says that the automatic balance asks.
+    OracleAnswer(u8),
     /// The model looks around.
     Audit,
 }
@@ -145,6 +162,9 @@ pub struct World<P = Engine> {
     model: Model,
     /// Connections of miners that the engine had every right to close.
     excused: BTreeSet<MinerId>,
+    /// The proxy was asked to stop, and nobody comes back; and it says that it has.
+    draining: bool,
+    drained: bool,
     /// What the split is judged by, once all has healed.
     judge: Option<Judge>,
     /// Step and time of the first thing that was wrong.
@@ -209,12 +229,10 @@ impl<P: Proxy> World<P> {
             steps: 0,
             headers: Headers::default(),
             complaints: Complaints::default(),
-            model: Model::new(
-                spec.config.scheduler.weights.clone(),
-                spec.config.scheduler.failover.map(|pool| pool.index()),
-                spec.config.vardiff.enabled,
-            ),
+            model: Model::new(&spec.config),
             excused: BTreeSet::new(),
+            draining: false,
+            drained: false,
             judge: None,
             first: None,
             notices: Vec::new(),
@@ -238,8 +256,7 @@ impl<P: Proxy> World<P> {
             self.at(at, Item::Fault(fault));
         }
         self.at(AUDIT_US, Item::Audit);
-        let start = self.spec.pools.first().map_or(0, |pool| u64::from(pool.start_unix));
-        self.step(Event::WallClock { unix_micros: start * 1_000_000 });
+        self.tell_time();
     }
 
     /// Keeps the engine's notices for [`World::take_notices`].
@@ -392,6 +409,7 @@ impl<P: Proxy> World<P> {
             Item::Queue(conn, bytes) if self.lines.contains_key(&conn) => self.step(Event::SendQueue { conn, bytes }),
             Item::Queue(..) => {}
             Item::Fault(fault) => self.befall(fault),
+            Item::OracleAnswer(answer) => self.oracle_answers(answer),
             Item::Audit => self.audit(),
         }
     }

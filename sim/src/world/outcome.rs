@@ -120,8 +120,11 @@ pub(super) fn violations(own: &Complaints, pools: &[PoolSnapshot], miners: &[Min
         let who = format!("miner {} ({})", miner.name, miner.personality);
         all.extend(miner.violations.first.iter().map(|what| format!("{who}: {what}")));
         for ((code, words), times) in miner.refusals.iter().filter(|((code, words), _)| blames(*code, words)) {
-            // One that rolls as it likes may be told so.
-            if !(miner.rolls_at_will && words.contains("ersion")) {
+            // One that rolls as it likes may be told so, and one that repeats itself.
+            let repeats = *code == 22 && *times <= miner.repeated;
+            // A pool says so of a block, which is tried against its mask; of anything else it complains by itself.
+            let tried = words == "Invalid version mask";
+            if !(repeats || tried || miner.rolls_at_will && words.contains("ersion")) {
                 all.push(format!("{who}: honest shares refused {times} times with {code} {words:?}"));
             }
         }

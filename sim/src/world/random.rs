@@ -37,6 +37,7 @@ impl WorldSpec {
         if faulty {
             spec.draw_faults(&mut rng, heal);
             spec.ask_questions(heal);
+            spec.draw_more(heal);
         }
         spec
     }
@@ -57,7 +58,7 @@ impl WorldSpec {
         }
     }
 
-    fn draw_weights(&self, rng: &mut Rng) -> Vec<u32> {
+    pub(super) fn draw_weights(&self, rng: &mut Rng) -> Vec<u32> {
         let n = self.pools.len().min(MAX_POOLS) as u64;
         let mut parts: Vec<u64> = match rng.below(10) {
             0 => (0..n).map(|_| rng.below(2)).collect(),
@@ -243,6 +244,6 @@ fn draw_pool(rng: &mut Rng, seed: u64, index: u64, pow: Pow, fleet: &[MinerSpec]
 }
 
 /// As pools write numbers: no exponent, and not always a whole number.
-fn written(difficulty: f64) -> String {
+pub(super) fn written(difficulty: f64) -> String {
     if difficulty >= 1.0 { format!("{difficulty:.1}") } else { format!("{difficulty:.12}") }
 }

@@ -43,6 +43,20 @@ impl Proxy for Recorded {
         recorder.step(&mut self.engine, now, event, out);
     }
 
+    fn restore(&mut self) {
+        self.engine.restore();
+    }
+
+    fn restart(&mut self, start: Start) {
+        if let Some(recorder) = self.recorder.take() {
+            self.before.extend(recorder.end(EndReason::Stopped));
+        }
+        let start = Start { memory: self.engine.memory(), ..start };
+        self.engine = start.engine();
+        self.number += 1;
+        self.recorder = Some(Recorder::at_start(start, self.number, 0));
+    }
+
     fn next_timeout(&self) -> Option<Time> {
         self.engine.poll_timeout().map(|(at, _)| at)
     }

@@ -59,7 +59,7 @@ impl<P: Proxy> World<P> {
             }
             Some(miner) => {
                 let worker = &self.miners[miner].miner.spec().name;
-                let wallet = self.spec.config.pools.get(pool).map_or("", |slot| &slot.wallet);
+                let wallet = self.slot_of(pool).map_or("", |slot| &slot.wallet);
                 let user = if wallet.is_empty() { worker.clone() } else { format!("{wallet}.{worker}") };
                 if share.user != user {
                     self.complaints.push(now, || format!("pool {pool}: {user}'s share is credited to {}", share.user));
@@ -92,7 +92,9 @@ impl<P: Proxy> World<P> {
         let mut out = Vec::new();
         act(&mut self.miners[index].miner, self.now_us, &mut out);
         for found in self.miners[index].miner.take_found() {
-            self.headers.submitted(found.identity, index);
+            if !found.again {
+                self.headers.submitted(found.identity, index);
+            }
             if let Some(id) = self.miners[index].conn {
                 self.model.share_leaves(id, found);
             }
@@ -118,6 +120,9 @@ impl<P: Proxy> World<P> {
     }
 
     pub(super) fn miner_left(&mut self, index: usize) {
+        if self.draining {
+            return;
+        }
         let at = self.now_us + self.miners[index].miner.reconnect_delay_us();
         let at = at.max(self.miners[index].away_until);
         self.at(at, Item::MinerConnects(index));
@@ -157,7 +162,7 @@ impl<P: Proxy> World<P> {
             // No link carries more than so many a second.
             let wait = (self.rng.exponential(hashes / rate) * 1e6).max(SHORTEST_WAIT_US);
             let from = self.now_us.max(seat.idle_until_us);
-            self.at(from + wait as u64 + 1, Item::MinerShare(index, generation));
+            self.at(from.saturating_add(wait as u64).saturating_add(1), Item::MinerShare(index, generation));
         }
     }
 

@@ -96,6 +96,10 @@ pub enum Fault {
     HalfClosePool(usize),
     /// The operator does something.
     Command(Command),
+    /// The engine goes on from its own checkpoint.
+    Restore,
+    /// The proxy is killed and started anew: all connections break, and what it saves is all that it knows.
+    Restart,
 }
 
 /// All about a world.
@@ -139,6 +143,11 @@ impl WorldSpec {
         }
     }
 
+    /// Which pool has this name, or another one.
+    pub(super) fn pool_called(&self, name: &str) -> Option<usize> {
+        (0..self.pools.len()).find(|i| name == host(*i) || name == other_host(*i))
+    }
+
     /// A new engine for this world, without memory.
     pub fn engine(&self) -> Engine {
         self.start().engine()
@@ -170,6 +179,11 @@ impl WorldSpec {
         }
         Config::with_pools(slots.collect(), weights)
     }
+}
+
+/// Another name of pool `index`, by which a changed config may call it.
+pub(super) fn other_host(index: usize) -> String {
+    format!("pool{index}.other.sim")
 }
 
 /// The name under which the engine knows pool `index`.

@@ -57,6 +57,7 @@ impl Trial {
         violations.extend(missing);
         if back < length {
             violations.extend(world.not_live().into_iter().map(|what| format!("liveness: at the end: {what}")));
+            violations.extend(world.drain());
         }
         Trial { seed, minutes, miners, options, faults, first: world.first(), outcome, violations }
     }

@@ -165,7 +165,9 @@ impl<P: Proxy> World<P> {
                 let conns: Vec<Conn> = lines.map(|(conn, _)| *conn).collect();
                 conns.into_iter().for_each(|conn| self.half_close(conn));
             }
-            Fault::Command(command) => self.step(Event::Command(command)),
+            Fault::Command(command) => self.command(command),
+            Fault::Restore => self.proxy.restore(),
+            Fault::Restart => self.restart(),
         }
     }
 

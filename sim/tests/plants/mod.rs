@@ -2,9 +2,11 @@
 
 pub(crate) mod invariants;
 pub(crate) mod stratum;
+pub(crate) mod verdicts;
 
 use std::collections::BTreeMap;
 
+use dpmp_core::trace::Start;
 use dpmp_core::{Action, ActionBuf, Conn, Engine, Event, MinerId, Time, UpstreamId};
 use dpmp_sim::world::Proxy;
 
@@ -89,6 +91,14 @@ impl Proxy for Planted {
 
     fn bytes(&self) -> Option<u64> {
         Some(self.engine.checkpoint().len() as u64 + self.hoards * self.steps)
+    }
+
+    fn restore(&mut self) {
+        self.engine.restore();
+    }
+
+    fn restart(&mut self, start: Start) {
+        self.engine.restart(start);
     }
 
     fn next_timeout(&self) -> Option<Time> {

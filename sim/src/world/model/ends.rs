@@ -15,6 +15,8 @@ pub(in crate::world) struct Circumstances<'a> {
     pub(in crate::world) miner: &'a SimMiner,
     /// It did not read, or not fast enough, within the last minute.
     pub(in crate::world) slow: bool,
+    /// A pool is out, or was a moment ago: one that gets a pool's own extranonce may have waited for it.
+    pub(in crate::world) waits_for_pool: bool,
     /// How long the connection has stood.
     pub(in crate::world) age_us: u64,
 }
@@ -42,6 +44,7 @@ impl Model {
             }
             CloseReason::SlowReader => about.slow,
             CloseReason::NextProfile => about.miner.spec().personality.label == "unknown",
+            CloseReason::HandshakeTimeout if about.waits_for_pool => about.age_us >= 7_900_000,
             CloseReason::HandshakeTimeout => about.age_us >= 29_000_000 && (about.slow || !about.miner.stays()),
             CloseReason::TlsProbe => !about.miner.stays(),
             CloseReason::Draining => self.draining,

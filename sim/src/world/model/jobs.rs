@@ -3,13 +3,14 @@
 use dpmp_core::{MinerId, UpstreamId};
 use serde_json::Value;
 
-use super::Model;
+use super::{LastJob, Model, Side, Told};
 use crate::frame::Complaints;
 use crate::hex;
+use crate::pool::{Origin, PoolJob};
 use crate::world::PoolSeat;
 
-/// Jobs whose pads are remembered.
-const PADS: usize = 64;
+/// Jobs that are remembered.
+const PADS: usize = 128;
 
 impl Model {
     /// The engine says one line to a miner.
@@ -27,7 +28,9 @@ impl Model {
                 }
                 (side.told, side.told_us) = (told, Some(now_us));
             }
+            Some("mining.set_version_mask") => side.retold = true,
             Some("mining.set_extranonce") => {
+                side.retold = true;
                 side.extranonce1 = text(0).and_then(hex::decode).unwrap_or_default();
             }
             Some("mining.notify") => self.tells_job(now_us, id, message, pools, out),
@@ -42,15 +45,16 @@ impl Model {
         let miner = side.miner;
         let Some(mut head) = text(2).and_then(hex::decode) else { return };
         let ntime = text(7).and_then(hex::number).unwrap_or(0);
-        if side.pads.contains(&(head.clone(), ntime)) {
+        head.extend(&side.extranonce1);
+        if side.pads.iter().any(|told| told.head == head && told.ntime == ntime) {
             out.push(now_us, || format!("pads: miner {miner} gets the same work a second time"));
         }
-        side.pads.push_back((head.clone(), ntime));
+        let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
+        let (id, conn) = (text(0).unwrap_or_default().to_owned(), origin.as_ref().map(|(_, origin)| origin.conn));
+        side.pads.push_back(Told { id, head: head.clone(), ntime, conn });
         if side.pads.len() > PADS {
             side.pads.pop_front();
         }
-        head.extend(&side.extranonce1);
-        let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
         let Some((pool, origin)) = origin else {
             // Its pool may have closed the connection, of which the proxy does not know yet.
             let owner = pools.iter().position(|seat| seat.pool.jobs().any(|job| job.begins(&head)));
@@ -59,18 +63,36 @@ impl Model {
             }
             side.owner = owner;
             side.got_job_of = owner;
+            (side.last_job, side.missed, side.retold) = (None, false, false);
             return;
         };
-        let clean = message.pointer("/params/8").and_then(Value::as_bool);
-        if side.owner.is_some_and(|before| before != pool) && clean != Some(true) {
-            out.push(now_us, || format!("switch: miner {miner} goes to pool {pool} without clean_jobs"));
+        let clean = message.pointer("/params/8").and_then(Value::as_bool) == Some(true);
+        let new_mask = self.new_mask == Some(UpstreamId(origin.conn));
+        match (side.may_be_clean(&pools[pool], &origin, new_mask), clean) {
+            (Clean::Switch, false) => {
+                out.push(now_us, || format!("switch: miner {miner} goes to pool {pool} without clean_jobs"));
+            }
+            (Clean::Must, false) => {
+                out.push(now_us, || format!("clean: pool {pool}'s clean job is not one for miner {miner}"));
+            }
+            (Clean::MustNot, true) => {
+                out.push(now_us, || format!("clean: pool {pool}'s job is clean for miner {miner} only"));
+            }
+            _ => {}
         }
+        let last = LastJob { conn: origin.conn, seq: origin.job.seq, extranonce1: origin.extranonce1.to_vec() };
+        (side.last_job, side.missed, side.retold) = (Some(last), false, false);
         (side.owner, side.got_job_of) = (Some(pool), Some(pool));
         let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
         // A small miner may be told less than the pool asks for, never more; and no fraction that is not below 1.
+        let (least, most) = self.limits.get(pool).copied().unwrap_or_default();
+        let limited = |known: f64| {
+            let known = most.map_or(known, |most| known.min(most));
+            least.filter(|least| *least > 1.0).map_or(known, |least| known.max(least))
+        };
         let right = |known: &f64| {
             side.told.is_some_and(|told| {
-                let part = told / rounded(*known);
+                let part = told / rounded(limited(*known));
                 (part - 1.0).abs() < 1e-9 || self.vardiff && part < 1.0 && (told < 1.0 || told.fract() == 0.0)
             })
         };
@@ -98,6 +120,31 @@ impl Model {
                 out.push(now_us, || format!("I5: miner {miner} loses pool {lost} and gets no job of pool {other}"));
             }
         }
+    }
+}
+
+/// Whether a job has to replace those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clean {
+    /// It is the first of its connection to a pool.
+    Switch,
+    /// Its pool says so, or has said so of one that the miner was not sent.
+    Must,
+    /// Something that is the miner's alone may be a reason.
+    May,
+    /// The miner's work is as good as before.
+    MustNot,
+}
+
+impl Side {
+    fn may_be_clean(&self, pool: &PoolSeat, origin: &Origin<'_>, new_mask: bool) -> Clean {
+        let Some(last) = self.last_job.as_ref().filter(|last| last.conn == origin.conn) else { return Clean::Switch };
+        let new = |job: &&PoolJob| job.seq > last.seq && job.seq <= origin.job.seq;
+        if pool.pool.jobs().filter(new).any(|job| job.clean) {
+            return Clean::Must;
+        }
+        let may = self.missed || self.retold || new_mask || last.extranonce1 != origin.extranonce1;
+        if may { Clean::May } else { Clean::MustNot }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! | room | invariants of DESIGN.md §4 and rules of STRATUM.md that it watches |
 //! | --- | --- |
-//! | `shares` | I1, I2, I3: a share reaches its pool, whole and once; a request gets one reply |
+//! | `shares` | I1, I3: a share reaches its pool, whole and once |
+//! | `verdicts` | I2: a request gets one reply, and it says what the pool has said |
 //! | `jobs` | I5 at a failover, pads, clean_jobs, the told difficulty, silence |
 //! | `logins` | who a miner is to a pool; a pool's questions |
 //! | `ends` | which closed connections of miners are excused |
@@ -14,11 +15,12 @@ mod jobs;
 mod logins;
 mod shares;
 mod split;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dpmp_core::notice::{HeldOff, MinerWarning};
-use dpmp_core::{Action, ActionBuf, CloseReason, Conn, MinerId, Notice, UpstreamId};
+use dpmp_core::{Action, ActionBuf, CloseReason, Config, Conn, Difficulty, MinerId, Notice, PoolId, UpstreamId};
 use serde_json::Value;
 
 pub(super) use ends::Circumstances;
@@ -29,6 +31,7 @@ use crate::frame::{Complaints, Lines};
 use crate::miner::Found;
 use logins::Introduction;
 use shares::Expected;
+use verdicts::{Open, Reply, Verdict, Waits};
 
 /// One connection of a miner, as it goes through the proxy.
 #[derive(Clone, Debug, Default)]
@@ -38,15 +41,23 @@ pub(super) struct Side {
     introduction: Introduction,
     /// Shares on their way to the proxy, in order.
     in_flight: VecDeque<Found>,
-    /// Open requests, oldest first: when, and the id's JSON text.
-    open: VecDeque<(u64, String)>,
+    /// Open requests, oldest first.
+    open: VecDeque<Open>,
+    /// Submits for jobs of which no pool knows the connection any more.
+    untraced: Vec<String>,
     extranonce1: Vec<u8>,
     told: Option<f64>,
     /// When it last got a difficulty or a job.
     told_us: Option<u64>,
-    /// The last job: its pool, and what told it apart.
+    /// The last job: its pool.
     owner: Option<usize>,
-    pads: VecDeque<(Vec<u8>, u32)>,
+    last_job: Option<LastJob>,
+    /// It may have been sent no job because it did not read.
+    missed: bool,
+    /// It was told another extranonce or mask since the last job.
+    retold: bool,
+    /// What tells its latest jobs apart.
+    pads: VecDeque<Told>,
     last_said_us: u64,
     subscribed: bool,
     authorised: bool,
@@ -68,6 +79,8 @@ pub(super) struct Side {
 #[derive(Clone, Debug, Default)]
 struct Up {
     from_pool: Lines,
+    /// Shares without a verdict, oldest first, by the request's id as JSON text.
+    waiting: Vec<(String, Waits)>,
     /// The difficulties that the proxy knows of: the last, and in a step all that it learns.
     difficulties: Vec<f64>,
     /// What it said to subscribe.
@@ -76,17 +89,58 @@ struct Up {
     asked: Vec<String>,
 }
 
+/// With more bytes than this waiting, a miner may be sent no job.
+const CLOGGED: u32 = 16 << 10;
+
+/// A job that a miner was told.
+#[derive(Clone, Debug)]
+struct Told {
+    id: String,
+    /// Its coinbase before the miner's extranonce2.
+    head: Vec<u8>,
+    ntime: u32,
+    /// The connection to a pool that it is of, if that stood at the pool.
+    conn: Option<u64>,
+}
+
+/// The job that a miner was told last.
+#[derive(Clone, Debug)]
+struct LastJob {
+    /// The pool's connection that it is of.
+    conn: u64,
+    seq: u64,
+    /// The pool's extranonce1 for it.
+    extranonce1: Vec<u8>,
+}
+
 /// The model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     sides: BTreeMap<MinerId, Side>,
     ups: BTreeMap<UpstreamId, Up>,
+    /// Shares that came with this step.
     expected: Vec<Expected>,
+    /// Verdicts that came with it.
+    verdicts: Vec<Verdict>,
+    /// Replies that it gave to submits.
+    replied: Vec<Reply>,
+    /// Whose pool has told another mask with it.
+    new_mask: Option<UpstreamId>,
+    /// Who waited at connections that ended with it.
+    ended: Vec<Waits>,
     /// Why each miner's connection was closed in this step, by the notices.
     closing: BTreeMap<MinerId, CloseReason>,
     /// When a worker was last made to subscribe again because a pool had changed.
     renegotiated: BTreeMap<usize, u64>,
-    /// Weights in force.
+    /// Which pool each slot of the config is: notices speak of slots, all else here of pools.
+    slots: Vec<usize>,
+    /// The least and the most that the config wants told of each pool's difficulty.
+    limits: Vec<(Option<f64>, Option<f64>)>,
+    /// For whom each connection to a pool was opened.
+    callers: BTreeMap<UpstreamId, MinerId>,
+    /// Weights in force, by slot.
+    by_slot: Vec<u32>,
+    /// The same by pool.
     pub(super) weights: Vec<u32>,
     /// Those of the miners that divide their work: others are held on one pool.
     pub(super) divided: Vec<u32>,
@@ -99,8 +153,75 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(weights: Vec<u32>, failover: Option<usize>, vardiff: bool) -> Model {
-        Model { divided: weights.clone(), weights, failover, vardiff, ..Model::default() }
+    pub(super) fn new(config: &Config) -> Model {
+        let mut model = Model { slots: (0..config.pools.len()).collect(), ..Model::default() };
+        model.configured(config, model.slots.clone());
+        model
+    }
+
+    /// A config holds from the next step on. `slots` says which pool each of its slots is.
+    pub(super) fn configured(&mut self, config: &Config, slots: Vec<usize>) {
+        let divided = self.slots.iter().map(|pool| self.divided.get(*pool).copied().unwrap_or(0)).collect::<Vec<u32>>();
+        // The connections of a pool that has another slot now are closed with the slot's, of which the notices speak.
+        let moved = self.slots.iter().zip(&slots).filter(|(old, new)| old != new).map(|(_, new)| *new);
+        for pool in moved.collect::<Vec<usize>>() {
+            for side in self.sides.values_mut() {
+                side.usable.remove(&pool);
+            }
+        }
+        self.slots = slots;
+        // Where the weights stay as they are, so does what they were changed to for miners that are held.
+        let same = config.scheduler.weights == self.by_slot;
+        self.weights = self.by_pool(&config.scheduler.weights);
+        self.divided = if same { self.by_pool(&divided) } else { self.weights.clone() };
+        self.by_slot.clone_from(&config.scheduler.weights);
+        self.failover = config.scheduler.failover.and_then(|slot| self.pool(slot));
+        self.vardiff = config.vardiff.enabled;
+        let limit = |limit: Option<Difficulty>| limit.map(Difficulty::as_f64);
+        let limits = config.pools.iter().map(|slot| (limit(slot.min_difficulty), limit(slot.max_difficulty)));
+        let limits: Vec<_> = limits.collect();
+        self.limits = vec![(None, None); limits.len()];
+        for (pool, limits) in self.slots.iter().zip(limits) {
+            self.limits[*pool] = limits;
+        }
+    }
+
+    /// The pool in a slot.
+    fn pool(&self, slot: PoolId) -> Option<usize> {
+        self.slots.get(slot.index()).copied()
+    }
+
+    /// Weights by slot as weights by pool.
+    fn by_pool(&self, weights: &[u32]) -> Vec<u32> {
+        let mut by_pool = vec![0; self.slots.len()];
+        for (pool, weight) in self.slots.iter().zip(weights) {
+            by_pool[*pool] = *weight;
+        }
+        by_pool
+    }
+
+    /// The weights in force as a config has them.
+    pub(super) fn weights_by_slot(&self) -> Vec<u32> {
+        self.by_slot.clone()
+    }
+
+    /// The miner for which the proxy connects to a pool.
+    pub(super) fn caller(&self, upstream: UpstreamId) -> Option<MinerId> {
+        self.callers.get(&upstream).copied()
+    }
+
+    /// A new process has taken the proxy's place: it remembers no connection, and not whom it made subscribe again.
+    pub(super) fn restarted(&mut self) {
+        self.renegotiated.clear();
+        self.callers.clear();
+        self.divided.clone_from(&self.weights);
+    }
+
+    /// A miner whose submits are not all answered, and how many.
+    pub(super) fn owes(&self, id: MinerId) -> Option<(usize, usize)> {
+        let side = self.sides.get(&id)?;
+        let open = side.open.iter().filter(|open| open.submit).count();
+        (open > 0).then_some((side.miner, open))
     }
 
     /// A miner's connection was accepted.
@@ -116,8 +237,21 @@ impl Model {
     pub(super) fn gone(&mut self, conn: Conn) {
         match conn {
             Conn::Miner(id) => drop(self.sides.remove(&id)),
-            Conn::Upstream(id) => drop(self.ups.remove(&id)),
+            Conn::Upstream(id) => {
+                self.callers.remove(&id);
+                let up = self.ups.remove(&id).unwrap_or_default();
+                self.ended.extend(up.waiting.into_iter().map(|(_, waits)| waits));
+            }
         }
+    }
+
+    /// A step begins.
+    pub(super) fn begin_step(&mut self) {
+        self.expected.clear();
+        self.verdicts.clear();
+        self.replied.clear();
+        self.ended.clear();
+        self.new_mask = None;
     }
 
     /// The engine is told how much waits for a miner.
@@ -126,6 +260,7 @@ impl Model {
             && let Some(side) = self.sides.get_mut(&id)
         {
             side.queued = bytes;
+            side.missed |= bytes > CLOGGED;
         }
     }
 
@@ -161,23 +296,29 @@ impl Model {
                     out.push(now_us, || format!("miners: {} counts before it authorised", side.miner));
                 }
             }),
-            Notice::PoolConnecting { who: Some(who), .. } => side(&mut self.sides, who.miner, &mut |side| {
-                if !side.subscribed {
-                    out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
-                }
-            }),
-            Notice::PoolUsable { who, pool, .. } => side(&mut self.sides, who.miner, &mut |side| {
-                side.usable.insert(pool.index());
-            }),
+            Notice::PoolConnecting { upstream, who: Some(who), .. } => {
+                self.callers.insert(*upstream, who.miner);
+                side(&mut self.sides, who.miner, &mut |side| {
+                    if !side.subscribed {
+                        out.push(now_us, || format!("miners: a pool is opened before {} subscribed", side.miner));
+                    }
+                });
+            }
+            Notice::PoolUsable { who, pool, .. } => {
+                let pool = self.pool(*pool);
+                side(&mut self.sides, who.miner, &mut |side| side.usable.extend(pool));
+            }
             Notice::PoolDown { who: Some(who), pool, .. } | Notice::PoolClosed { who: Some(who), pool, .. } => {
-                side(&mut self.sides, who.miner, &mut |side| side.loses(pool.index()));
+                let pool = self.pool(*pool);
+                side(&mut self.sides, who.miner, &mut |side| pool.into_iter().for_each(|pool| side.loses(pool)));
             }
             Notice::PoolHeldOff { who, pool, why } => {
+                let Some(pool) = self.pool(*pool) else { return };
                 let own = matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask | HeldOff::JobTooLong);
                 side(&mut self.sides, who.miner, &mut |side| {
-                    side.loses(pool.index());
+                    side.loses(pool);
                     if own {
-                        side.unfit.insert(pool.index());
+                        side.unfit.insert(pool);
                         self.apart.insert(side.miner);
                     }
                     side.held_for_mask |= matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask);
@@ -197,16 +338,18 @@ impl Model {
                 _ => {}
             }),
             Notice::WeightsChanged { weights } => {
-                self.weights = weights.to_vec();
-                self.divided = weights.to_vec();
+                self.by_slot = weights.to_vec();
+                self.weights = self.by_pool(weights);
+                self.divided.clone_from(&self.weights);
             }
-            Notice::Rebalanced { weights } => self.divided = weights.to_vec(),
+            Notice::Rebalanced { weights } => self.divided = self.by_pool(weights),
             _ => {}
         }
     }
 
     /// All has been performed that a step wanted.
     pub(super) fn after_step(&mut self, now_us: u64, pools: &[PoolSeat], out: &mut Complaints) {
+        self.check_verdicts(now_us, out);
         self.check_expected(now_us, pools, out);
         self.check_failover(now_us, out);
         self.check_answered(now_us, out);
@@ -229,8 +372,11 @@ impl Model {
     /// Looks at what must not last: open requests, silence.
     pub(super) fn audit(&mut self, now_us: u64, out: &mut Complaints) {
         for side in self.sides.values_mut() {
-            while let Some((at, id)) = side.open.pop_front_if(|(at, _)| now_us > *at + 35_000_000) {
-                out.push(now_us, || format!("I2: request {id} of miner {} of {at} µs is not answered", side.miner));
+            while let Some(open) = side.open.pop_front_if(|open| now_us > open.at_us + 35_000_000) {
+                let Open { at_us, request, .. } = open;
+                out.push(now_us, || {
+                    format!("I2: request {request} of miner {} of {at_us} µs is not answered", side.miner)
+                });
             }
             if side.ready && side.queued == 0 && now_us > side.last_said_us + 46_000_000 {
                 out.push(now_us, || format!("silence: miner {} heard nothing for 46 s", side.miner));

@@ -4,6 +4,7 @@ use dpmp_core::{MinerId, UpstreamId};
 use serde_json::Value;
 
 use super::Model;
+use super::verdicts::{Open, Waits};
 use crate::frame::Complaints;
 use crate::hex;
 use crate::miner::Found;
@@ -13,7 +14,9 @@ use crate::world::PoolSeat;
 /// What must become of a share in the step that brings it.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    from: MinerId,
+    pub(super) from: MinerId,
+    /// The id of the miner's request, as JSON text.
+    pub(super) request: String,
     miner: usize,
     pool: usize,
     conn: UpstreamId,
@@ -21,8 +24,10 @@ pub(super) struct Expected {
     fields: [String; 4],
     user: String,
     /// Its pool would take it.
-    good: bool,
-    forwarded: bool,
+    pub(super) good: bool,
+    /// The miner has sent it before.
+    pub(super) again: bool,
+    pub(super) forwarded: bool,
 }
 
 impl Model {
@@ -35,13 +40,14 @@ impl Model {
 
     /// The engine is about to read these bytes of a miner.
     pub(in crate::world) fn miner_said(&mut self, now_us: u64, id: MinerId, bytes: &[u8], pools: &[PoolSeat]) {
-        self.expected.clear();
         let Some(side) = self.sides.get_mut(&id) else { return };
         for line in side.from_miner.push(bytes) {
             let Ok(message) = serde_json::from_slice::<Value>(&line) else { continue };
             let Some(method) = message.get("method").and_then(Value::as_str) else { continue };
-            if let Some(request) = message.get("id").filter(|id| !id.is_null()) {
-                side.open.push_back((now_us, request.to_string()));
+            let request = message.get("id").map_or("none".to_owned(), Value::to_string);
+            if message.get("id").is_some_and(|id| !id.is_null()) {
+                let (request, submit) = (request.clone(), method == "mining.submit");
+                side.open.push_back(Open { at_us: now_us, request, submit });
             }
             side.introduction.hear(method, &message);
             match method {
@@ -49,8 +55,11 @@ impl Model {
                 "mining.authorize" => side.authorised = true,
                 "mining.submit" => {
                     let Some(found) = side.in_flight.pop_front() else { continue };
-                    let expected = expect(id, side.miner, &found, pools, &self.ups);
-                    self.expected.extend(expected);
+                    let of = side.pads.iter().rev().find(|told| told.id == found.job_id).map(|told| told.conn);
+                    match expect((id, request), side.miner, (&found, of), pools, &self.ups) {
+                        Ok(expected) => self.expected.push(expected),
+                        Err(request) => side.untraced.push(request),
+                    }
                 }
                 _ => {}
             }
@@ -59,7 +68,6 @@ impl Model {
 
     /// The engine is about to read these bytes of a pool.
     pub(in crate::world) fn pool_said(&mut self, id: UpstreamId, bytes: &[u8]) {
-        self.expected.clear();
         let up = self.ups.entry(id).or_default();
         if let Some(last) = up.difficulties.pop() {
             up.difficulties = vec![last];
@@ -68,6 +76,13 @@ impl Model {
             let has = |words: &[u8]| line.windows(words.len()).any(|w| w == words);
             let is_difficulty = has(b"set_difficulty");
             let asks = has(b"mining.ping") || has(b"client.get_version");
+            if has(b"set_version_mask") {
+                self.new_mask = Some(id);
+            }
+            if !has(b"\"method\"") {
+                self.verdicts.extend(up.judged(id, &line));
+                continue;
+            }
             let Some(message) = (is_difficulty || asks).then(|| serde_json::from_slice::<Value>(&line).ok()).flatten()
             else {
                 continue;
@@ -78,11 +93,6 @@ impl Model {
             }
             up.difficulties.extend(message.pointer("/params/0").and_then(Value::as_f64));
         }
-    }
-
-    /// Nothing comes in with this step.
-    pub(in crate::world) fn nothing_said(&mut self) {
-        self.expected.clear();
     }
 
     /// The engine sends a line to a pool.
@@ -108,7 +118,17 @@ impl Model {
             Some(expected) if expected.forwarded => {
                 out.push(now_us, || format!("I1: a share of miner {} goes to its pool twice", expected.miner));
             }
-            Some(expected) => expected.forwarded = true,
+            Some(expected) => {
+                expected.forwarded = true;
+                let request = message.get("id").map_or(String::new(), Value::to_string);
+                let waits = Waits {
+                    from: expected.from,
+                    miner: expected.miner,
+                    request: expected.request.clone(),
+                    since_us: now_us,
+                };
+                self.ups.entry(id).or_default().waiting.push((request, waits));
+            }
             None => out.push(now_us, || format!("I1: {id:?} is sent a share that no miner made for it: {message}")),
         }
     }
@@ -127,36 +147,18 @@ impl Model {
             }
         }
     }
-
-    /// I2: the engine replies to a miner.
-    pub(super) fn replies(&mut self, now_us: u64, id: MinerId, message: &Value, out: &mut Complaints) {
-        let Some(side) = self.sides.get_mut(&id) else { return };
-        let request = message.get("id").map_or("none".to_owned(), Value::to_string);
-        let at = side.open.iter().position(|(_, open)| *open == request);
-        match at {
-            Some(at) => drop(side.open.remove(at)),
-            None if request == "null" => {}
-            None => out.push(now_us, || {
-                format!("I2: miner {} gets a reply that it has or never asked: {request}", side.miner)
-            }),
-        }
-        // Only the reply to subscribe is a list of three with a text in the middle.
-        if let Some([_, Value::String(extranonce1), _]) =
-            message.get("result").and_then(Value::as_array).map(Vec::as_slice)
-        {
-            side.extranonce1 = hex::decode(extranonce1).unwrap_or_default();
-        }
-    }
 }
 
+/// What must become of a share; its request's id if no pool knows a connection that it could be of.
 fn expect(
-    from: MinerId,
+    (from, request): (MinerId, String),
     miner: usize,
-    found: &Found,
+    (found, of): (&Found, Option<Option<u64>>),
     pools: &[PoolSeat],
     ups: &std::collections::BTreeMap<UpstreamId, super::Up>,
-) -> Option<Expected> {
-    let (pool, origin) = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&found.head)?)))?;
+) -> Result<Expected, String> {
+    let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&found.head)?)));
+    let Some((pool, origin)) = origin else { return Err(request) };
     let conn = UpstreamId(origin.conn);
     let mut extranonce2 = found.head[found.head.len() - origin.inside..].to_vec();
     extranonce2.extend(&found.extranonce2);
@@ -166,8 +168,9 @@ fn expect(
     let worth =
         Target::of_difficulty(hardest).meets(&found.hash) || Target::of_nbits(origin.job.nbits).meets(&found.hash);
     let allowed = found.bits.is_none_or(|bits| bits & !origin.mask.unwrap_or(0) == 0);
-    Some(Expected {
+    Ok(Expected {
         from,
+        request,
         miner,
         pool,
         conn,
@@ -178,7 +181,13 @@ fn expect(
             format!("{:08x}", found.nonce),
         ],
         user: origin.user.to_owned(),
-        good: worth && allowed && extranonce2.len() == origin.extranonce2_bytes,
+        again: found.again,
+        // What came again on a new connection is another job, though it is the same work.
+        good: !found.again
+            && worth
+            && allowed
+            && of.is_none_or(|of| of == Some(origin.conn))
+            && extranonce2.len() == origin.extranonce2_bytes,
         forwarded: false,
     })
 }
