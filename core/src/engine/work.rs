@@ -293,7 +293,7 @@ impl Engine {
             // What it has been told for its old extranonce is of no more use, wherever it goes.
             let told = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
             let before = told(self);
-            if before.is_some_and(|working| working.pool != pool) {
+            if before.is_none_or(|working| working.pool != pool) {
                 self.place(id, SwitchReason::Return, now, out);
             }
             if told(self) == before {
