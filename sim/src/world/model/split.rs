@@ -97,7 +97,7 @@ fn refused(acceptance: &[f64]) -> f64 {
 }
 
 /// The readings of all miners together, each by its hash rate, taken at one instant now and then. Its slack is half of a
-/// miner's: what is chance for one is not for all.
+/// miner's, as what is chance for one is not for all; where one is all that is left to be judged, it is a miner's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::world) struct FleetSplit {
     pools: Vec<Reading>,
@@ -133,7 +133,8 @@ impl FleetSplit {
     pub(in crate::world) fn breach(&self, rule: &Rule) -> Option<(f64, f64, f64)> {
         let error = self.pools.iter().map(|pool| pool.highest - pool.lowest).fold(0.0, f64::max);
         let (seconds, refused) = (self.now.0 - self.began.0, self.now.1 - self.began.1);
-        let bound = rule.band + 2.0 + 0.005 * seconds + 0.3 * refused;
+        let chance = 0.005 * (1.0 + 1.0 / self.members.len().max(1) as f64);
+        let bound = rule.band + 2.0 + chance * seconds + 0.3 * refused;
         (error > bound).then_some((error, bound, seconds))
     }
 }
