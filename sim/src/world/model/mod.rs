@@ -83,6 +83,8 @@ struct Up {
     waiting: Vec<(String, Waits)>,
     /// The difficulties that the proxy knows of: the last, and in a step all that it learns.
     difficulties: Vec<f64>,
+    /// The version mask that the proxy was told last, apart from what was granted at first.
+    mask: Option<u32>,
     /// What it said to subscribe.
     agent: String,
     /// The ids of what the pool asks in this step, as JSON text.

@@ -78,6 +78,9 @@ impl Model {
             let asks = has(b"mining.ping") || has(b"client.get_version");
             if has(b"set_version_mask") {
                 self.new_mask = Some(id);
+                let told = serde_json::from_slice::<Value>(&line).ok();
+                let told = told.as_ref().and_then(|told| told.pointer("/params/0")).and_then(Value::as_str);
+                up.mask = told.and_then(|mask| u32::from_str_radix(mask, 16).ok());
             }
             if !has(b"\"method\"") {
                 self.verdicts.extend(up.judged(id, &line));
@@ -167,7 +170,9 @@ fn expect(
     let hardest = known.iter().copied().fold(origin.difficulty.max(origin.difficulty_now), f64::max);
     let worth =
         Target::of_difficulty(hardest).meets(&found.hash) || Target::of_nbits(origin.job.nbits).meets(&found.hash);
-    let allowed = found.bits.is_none_or(|bits| bits & !origin.mask.unwrap_or(0) == 0);
+    // By what holds at the pool, and by what the proxy was told last: another word may be on its way.
+    let told = ups.get(&conn).and_then(|up| up.mask).unwrap_or(u32::MAX);
+    let allowed = found.bits.is_none_or(|bits| bits & !(origin.mask.unwrap_or(0) & told) == 0);
     Ok(Expected {
         from,
         request,
