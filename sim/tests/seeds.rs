@@ -53,6 +53,7 @@ const PAST: &[(u64, &str)] = &[
     (700_001, "world: pools that changed places in the config"),
     (800_060, "world: a config that makes the proxy forget what a pool refused"),
     (60_131, "world: a mask that was narrowed and widened while the second word was on its way"),
+    (60_188, "engine: a pool that accepted again was worked for as long as if it went on refusing"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

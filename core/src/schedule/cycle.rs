@@ -26,6 +26,9 @@ pub(crate) struct Cycle {
     slice_end: Time,
 }
 
+/// While a pool refuses shares, nobody looks more often than this whether it is time to change over.
+const LOOK_AGAIN: Span = Span::secs(5);
+
 /// The pool that gets the next slice: among those owed at least 1/(2n−2) of a slice, the one that would soonest be owed
 /// 1 − 1/(2n−2).
 fn tijdeman(weights: &[u32], credit: &[i128], slice: Span) -> PoolId {
@@ -160,26 +163,30 @@ impl Cycle {
         self.skip -= (self.cut / per_phase) as u64;
     }
 
-    /// How long until the schedule wants another pool, if the miner goes on working for `on`; none: never.
+    /// How long until the schedule may want another pool, if the miner goes on working for `on`; none: never. While a pool
+    /// refuses shares that is a first look, and more follow.
     pub(crate) fn until_switch(&self, plan: &Plan, on: Option<PoolId>, acceptance: &[u32]) -> Option<Span> {
         let accepted = |pool: PoolId| i128::from(acceptance.get(pool.index()).copied().unwrap_or(WEIGHT_SUM)).max(1);
-        let (distance, speed) = match &plan.kind {
+        let (distance, speed, fastest) = match &plan.kind {
             Kind::Nothing | Kind::Single(_) => return None,
             Kind::Many { .. } => return Some(self.slice_end.since(self.since).max(Span(1))),
             Kind::Pair { minor, major, weight, .. } => {
                 let credit = *self.credit.first()?;
                 if on == Some(*minor) && self.wants == *minor {
-                    (plan.band() - self.cut - credit, (ONE - i128::from(*weight)) * accepted(*minor))
+                    let gains = ONE - i128::from(*weight);
+                    (plan.band() - self.cut - credit, gains * accepted(*minor), gains * ONE)
                 } else if on == Some(*major) && self.wants == *major {
-                    (credit - self.cut, i128::from(*weight) * accepted(*major))
+                    let loses = i128::from(*weight);
+                    (credit - self.cut, loses * accepted(*major), loses * ONE)
                 } else {
                     // It does not work where the schedule wants it: only the pools can change that.
                     return None;
                 }
             }
         };
-        let span = (distance + speed - 1) / speed;
-        Some(Span(u64::try_from(span.max(1)).unwrap_or(u64::MAX)))
+        let span = |speed: i128| Span(u64::try_from(((distance + speed - 1) / speed).max(1)).unwrap_or(u64::MAX));
+        // A pool may accept more from now on than it did of late, and then it is time sooner.
+        Some(span(speed).min(span(fastest).max(LOOK_AGAIN)))
     }
 
     /// Many: each pool is owed its share of work that was done, and the one that got it all of it the less.
@@ -394,6 +401,35 @@ mod tests {
         now += repay;
         cycle.advance(&plan, now, Some(PoolId(1)), &acceptance);
         assert_eq!(cycle.wants(), PoolId(0));
+    }
+
+    #[test]
+    fn a_pool_that_accepts_again_is_not_worked_for_too_long() {
+        // A accepts half, so a dwell there takes twice as long; a moment later it accepts all.
+        let plan = plan(&[50, 50], 50, 30);
+        let mut cycle = Cycle::start(&plan, plan.period() / 2, PoolId(0), Time::ZERO);
+        assert_eq!(cycle.wants(), PoolId(0));
+        let mut now = Time::ZERO;
+        let mut looks = 0;
+        let mut acceptance = [WEIGHT_SUM / 2, WEIGHT_SUM];
+        while cycle.wants() == PoolId(0) {
+            now += cycle.until_switch(&plan, Some(PoolId(0)), &acceptance).unwrap();
+            acceptance = [WEIGHT_SUM; 2];
+            cycle.advance(&plan, now, Some(PoolId(0)), &acceptance);
+            looks += 1;
+        }
+        assert_eq!((now.0, looks), (50_000_000, 1));
+        // And if it goes on refusing, there are some looks and no more.
+        let mut cycle = Cycle::start(&plan, plan.period() / 2, PoolId(0), now);
+        let (start, acceptance) = (now, [WEIGHT_SUM / 2, WEIGHT_SUM]);
+        let mut looks = 0;
+        while cycle.wants() == PoolId(0) {
+            now += cycle.until_switch(&plan, Some(PoolId(0)), &acceptance).unwrap();
+            cycle.advance(&plan, now, Some(PoolId(0)), &acceptance);
+            looks += 1;
+        }
+        assert_eq!(now.since(start).as_secs(), 100);
+        assert!(looks < 8, "{looks}");
     }
 
     #[test]
