@@ -32,8 +32,13 @@ pub(crate) fn ask(url: Arc<str>, handle: LoopHandle) -> io::Result<()> {
 }
 
 fn get(url: &str) -> Answer {
+    get_within(url, AT_MOST)
+}
+
+fn get_within(url: &str, at_most: Duration) -> Answer {
+    let words = |error: &ureq::Error| words(error, at_most);
     let config = Agent::config_builder()
-        .timeout_global(Some(AT_MOST))
+        .timeout_global(Some(at_most))
         // Whoever is asked is who stands in the config: a page that has moved is to be put there.
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -52,10 +57,10 @@ fn get(url: &str) -> Answer {
     response.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(|error| words(&error))
 }
 
-fn words(error: &ureq::Error) -> String {
+fn words(error: &ureq::Error, at_most: Duration) -> String {
     match error {
         ureq::Error::BodyExceedsLimit(limit) => format!("the answer is longer than {limit} bytes"),
-        ureq::Error::Timeout(_) => format!("no answer within {} s", AT_MOST.as_secs()),
+        ureq::Error::Timeout(_) => format!("no answer within {} s", at_most.as_secs_f64()),
         other => other.to_string(),
     }
 }
@@ -105,6 +110,22 @@ mod tests {
             let _ = stream.write_all(&HUGE);
         });
         assert!(get(&url).expect_err("too long").contains("longer than"));
+    }
+
+    #[test]
+    fn a_slow_server_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("bound"));
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            // A body that begins and does not end, until the test does.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{");
+            let _ = ended.recv();
+        });
+        let slow = get_within(&url, Duration::from_millis(300)).expect_err("too slow");
+        assert_eq!(slow, "no answer within 0.3 s");
+        drop(done);
     }
 
     #[test]
