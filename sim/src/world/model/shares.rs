@@ -73,7 +73,10 @@ impl Model {
             up.difficulties = vec![last];
         }
         for line in up.from_pool.push(bytes) {
-            let has = |words: &[u8]| line.windows(words.len()).any(|w| w == words);
+            // The method's name stands right behind; jobs are long, so nothing more is looked for in the rest.
+            let name = b"\"method\"";
+            let method = line.windows(name.len()).position(|w| w == name).map(|at| &line[at..line.len().min(at + 64)]);
+            let has = |words: &[u8]| method.is_some_and(|method| method.windows(words.len()).any(|w| w == words));
             let is_difficulty = has(b"set_difficulty");
             let asks = has(b"mining.ping") || has(b"client.get_version");
             if has(b"set_version_mask") {
@@ -82,7 +85,7 @@ impl Model {
                 let told = told.as_ref().and_then(|told| told.pointer("/params/0")).and_then(Value::as_str);
                 up.mask = told.and_then(|mask| u32::from_str_radix(mask, 16).ok());
             }
-            if !has(b"\"method\"") {
+            if method.is_none() {
                 self.verdicts.extend(up.judged(id, &line));
                 continue;
             }
