@@ -186,7 +186,7 @@ fn replays(name: &str, bytes: &[u8]) -> String {
                 panic!("{name}: {error}; only a recording from the first event on outlives a change of the engine's data")
             }
             _ => panic!(
-                "{name}: {error}; if what is sent was changed on purpose: cargo test -p dpmp-sim --test golden -- --ignored"
+                "{name}: {error}; if what is sent was changed on purpose: GOLDEN=write cargo test -p dpmp-sim --test golden"
             ),
         });
         let mut timeline = dpmp::traces::Timeline::new(&dpmp::cli::PrintFilter::default()).unwrap();

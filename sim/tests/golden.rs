@@ -1,6 +1,6 @@
-//! The committed recordings: small sessions from the first event on, scripted or from a simulated world. `cargo test -p dpmp-sim --test golden --
-//! --ignored` writes them anew, when what the engine sends or remembers was changed on purpose. That they replay, and
-//! what they look like, is tested where `dpmp replay` is (io-driver/tests/traces.rs).
+//! The committed recordings: small sessions from the first event on, scripted or from a simulated world.
+//! `GOLDEN=write cargo test -p dpmp-sim --test golden` writes them anew, when what the engine sends or remembers was changed
+//! on purpose. That they replay, and what they look like, is tested where `dpmp replay` is (io-driver/tests/traces.rs).
 
 mod golden_worlds;
 mod rig;
@@ -189,19 +189,16 @@ fn made() -> Vec<(&'static str, Vec<u8>)> {
 /// Twelve and more, each with a timeline that somebody has read.
 #[test]
 fn what_is_made_here_is_committed() {
+    if std::env::var_os("GOLDEN").is_some_and(|what| what == "write") {
+        for (name, bytes) in made() {
+            fs::write(folder().join(format!("{name}.trace")), bytes).expect("can be written");
+        }
+    }
     let worlds = golden_worlds::all();
     assert!(worlds.len() >= 12);
     for name in worlds.iter().map(|golden| golden.0).chain(SCRIPTS.iter().map(|script| script.0)) {
         for file in [format!("{name}.trace"), format!("timelines/{name}.snap")] {
             assert!(folder().join(&file).exists(), "snapshots/{file} is missing; CONTRIBUTING.md says how it is made");
         }
-    }
-}
-
-#[test]
-#[ignore = "writes the committed recordings anew"]
-fn write_the_committed_recordings() {
-    for (name, bytes) in made() {
-        fs::write(folder().join(format!("{name}.trace")), bytes).expect("can be written");
     }
 }

@@ -508,20 +508,13 @@ impl Engine {
 
 /// Equal machines count as equal.
 fn even_out(seen: &mut [Seen]) {
-    let sum: u128 = seen.iter().filter_map(|s| s.estimate).map(|e| e.rate.0).sum();
-    let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(59);
-    let scaled = |known: Known| Known { rate: known.rate >> shift, error: known.error >> shift };
-    let mut rates: Vec<(MinerId, Known)> =
-        seen.iter().filter_map(|s| Some((s.id, scaled(s.estimate?.known())))).filter(|(_, k)| k.rate > 0).collect();
-    even(&mut rates);
-    rates.sort_unstable_by_key(|(id, _)| *id);
-    for s in seen {
-        let Some(estimate) = &mut s.estimate else { continue };
-        if let Ok(at) = rates.binary_search_by_key(&s.id, |(id, _)| *id) {
-            let known = rates[at].1;
-            estimate.rate = HashRate(known.rate << shift);
-            let shares = known.rate * known.rate / (known.error * known.error).max(1);
-            estimate.shares = u64::try_from(shares).unwrap_or(u64::MAX).max(1);
+    let mut known: Vec<Known> = seen.iter().map(|s| s.estimate.unwrap_or_default().known()).collect();
+    even(known.iter_mut().filter(|known| known.rate > 0));
+    for (s, known) in seen.iter_mut().zip(known) {
+        if let Some(estimate) = s.estimate.as_mut().filter(|_| known.rate > 0) {
+            let in_errors = known.rate / known.error.max(1);
+            estimate.rate = HashRate(known.rate);
+            estimate.shares = u64::try_from(in_errors.saturating_mul(in_errors)).unwrap_or(u64::MAX).max(1);
         }
     }
 }

@@ -225,22 +225,22 @@ impl Engine {
     /// A pool has sent a job: those who work for this upstream get it, for the others it may change where they work.
     pub(super) fn pass_on(&mut self, upstream: UpstreamId, clean: bool, now: Time, out: &mut ActionBuf) {
         let Some(group) = self.upstreams.get(&upstream).and_then(|u| u.group()) else { return };
-        let miners = self.groups.get(&group).map(|g| g.miners.clone()).unwrap_or_default();
-        let works =
-            |m: &Engine, id: &MinerId| m.miners.get(id).and_then(|m| m.working).is_some_and(|w| w.upstream == upstream);
-        let worked: Vec<bool> = miners.iter().map(|id| works(self, id)).collect();
+        let Some(group) = self.groups.get(&group) else { return };
+        let works = |id: &MinerId| self.miners.get(id).and_then(|m| m.working).is_some_and(|w| w.upstream == upstream);
+        let miners: Vec<(MinerId, bool)> = group.miners.iter().map(|id| (*id, works(id))).collect();
         // That it says something may bring miners back, who get this job with it.
         self.release(upstream, now, out);
         let released = self.release_for_job(upstream);
         if !released.is_empty() {
             self.balance_soon(now);
         }
-        for (id, worked) in miners.into_iter().zip(worked) {
+        for (id, worked) in miners {
             match self.miners.get(&id).and_then(|m| m.working) {
-                Some(working) if working.upstream == upstream && worked => {
-                    self.issue(id, clean, JobReason::New, now, out);
+                Some(working) if working.upstream == upstream => {
+                    if worked {
+                        self.issue(id, clean, JobReason::New, now, out);
+                    }
                 }
-                Some(working) if working.upstream == upstream => {}
                 Some(_) if !released.contains(&id) => {}
                 _ => self.place(id, SwitchReason::Return, now, out),
             }

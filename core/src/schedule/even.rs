@@ -1,7 +1,9 @@
 //! What hash rates tell of each other: chance makes equal machines look different, and what chance explains is not
 //! believed.
 
-/// A hash rate as far as it is known. Sums of all rates that are compared are below two to the power of 60.
+use alloc::vec::Vec;
+
+/// A hash rate as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     /// In any unit, the same for all.
@@ -12,19 +14,34 @@ pub(crate) struct Known {
 
 /// A rate so many standard deviations above the average of those below it is that of another make.
 const APART: u128 = 3;
+/// While rates are compared their sum is below two to the power of this, so that the squares of 2^15 errors can be added.
+const SUM_BITS: u32 = 56;
 /// One, in parts per million.
 const ONE: u128 = 1_000_000;
 
 /// Machines of one make hash alike, so each tells of the others. Rates are divided into makes where there is a gap that
 /// chance does not explain; within a make, each is drawn towards the average by the part of their spread that chance
 /// explains (Stein's estimator, with two standard deviations of the spread itself on the side of caution): all of it as a
-/// rule, so that equal machines count as equal. `rates` ends sorted by rate; `id` comes with each.
-pub(crate) fn even<Id: Copy + Ord>(rates: &mut [(Id, Known)]) {
-    rates.sort_by_key(|(id, known)| (known.rate, *id));
+/// rule, so that equal machines count as equal. The order stays; sums of rates are below two to the power of 127.
+pub(crate) fn even<'a>(rates: impl Iterator<Item = &'a mut Known>) {
+    let mut rates: Vec<&mut Known> = rates.collect();
+    let sum: u128 = rates.iter().map(|known| known.rate).sum();
+    let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(SUM_BITS);
+    for known in &mut rates {
+        **known = Known { rate: known.rate >> shift, error: (known.error >> shift).min(1 << SUM_BITS) };
+    }
+    make_by_make(&mut rates);
+    for known in rates {
+        *known = Known { rate: known.rate << shift, error: known.error << shift };
+    }
+}
+
+fn make_by_make(rates: &mut [&mut Known]) {
+    rates.sort_by_key(|known| known.rate);
     let mut rest = rates;
     while !rest.is_empty() {
         let (mut count, mut sum) = (0, 0);
-        for (_, known) in rest.iter() {
+        for known in rest.iter() {
             if count > 0 && known.rate > sum / count + APART * known.error {
                 break;
             }
@@ -36,16 +53,16 @@ pub(crate) fn even<Id: Copy + Ord>(rates: &mut [(Id, Known)]) {
     }
 }
 
-fn draw_together<Id>(make: &mut [(Id, Known)], average: u128) {
+fn draw_together(make: &mut [&mut Known], average: u128) {
     let count = make.len() as u128;
     // In hundredths of what chance does on average.
-    let spread: u128 = make.iter().map(|(_, k)| ratio(k.rate.abs_diff(average), k.error)).sum();
+    let spread: u128 = make.iter().map(|k| ratio(k.rate.abs_diff(average), k.error)).sum();
     let explained = 100 * (count - 1) + 200 * (2 * (count - 1)).isqrt();
     let drawn = if spread <= explained { ONE } else { explained * ONE / spread };
-    let common = make.iter().map(|(_, k)| k.error * k.error).sum::<u128>().isqrt() / count;
-    for (_, known) in make {
+    let common = make.iter().map(|k| k.error * k.error).sum::<u128>().isqrt() / count;
+    for known in make {
         let mix = |own: u128, all: u128| (own * (ONE - drawn) + all * drawn) / ONE;
-        *known = Known { rate: mix(known.rate, average), error: mix(known.error, common) };
+        **known = Known { rate: mix(known.rate, average), error: mix(known.error, common) };
     }
 }
 
@@ -58,14 +75,11 @@ fn ratio(off: u128, error: u128) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn evened(rates: &[(u128, u128)]) -> Vec<(u128, u128)> {
-        let mut all: Vec<(usize, Known)> =
-            rates.iter().enumerate().map(|(id, (rate, error))| (id, Known { rate: *rate, error: *error })).collect();
-        even(&mut all);
-        all.sort_by_key(|(id, _)| *id);
-        all.into_iter().map(|(_, known)| (known.rate, known.error)).collect()
+        let mut all: Vec<Known> = rates.iter().map(|(rate, error)| Known { rate: *rate, error: *error }).collect();
+        even(all.iter_mut());
+        all.into_iter().map(|known| (known.rate, known.error)).collect()
     }
 
     #[test]
@@ -95,6 +109,11 @@ mod tests {
         assert_eq!((after[1].0, after[3].0), (after[2].0, after[4].0));
         assert_eq!(evened(&[(0, 0), (0, 0)]), [(0, 0), (0, 0)]);
         assert_eq!(evened(&[(7, 0)]), [(7, 0)]);
+        // Large numbers are scaled and scaled back.
+        assert_eq!(
+            evened(&[(4 << 90, 1 << 90), (6 << 90, 1 << 90)]).iter().map(|k| k.0).collect::<Vec<_>>(),
+            [5 << 90; 2]
+        );
         // Known exactly: nothing is drawn anywhere.
         assert_eq!(evened(&[(7, 0), (8, 0)]), [(7, 0), (8, 0)]);
     }

@@ -21,8 +21,8 @@ const NOISE: (u128, u128) = (5, 2);
 const TOLERATED: u128 = 8;
 /// A cut of so much less than what the largest miner does to a window is small, though many miners are cut at once.
 const GENTLE: u128 = 8;
-/// Sums of rates are brought below two to the power of this, so that their squares can be added.
-const SUM_BITS: u32 = 60;
+/// One, for parts of the whole fleet's hash rate.
+const WHOLE: u128 = 1 << 30;
 
 /// What a fleet's phases need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,45 +43,34 @@ pub(crate) fn spread<Id: Copy + Ord>(members: &mut [Member<Id>], period: u64) ->
     if members.len() < 2 || period == 0 {
         return nothing;
     }
-    scale(members);
-    let mut rates: Vec<(Id, Known)> = members.iter().map(|m| (m.id, m.known)).collect();
-    even(&mut rates);
-    rates.sort_unstable_by_key(|(id, _)| *id);
-    members.sort_unstable_by_key(|m| m.id);
-    members.iter_mut().zip(rates).for_each(|(m, (_, known))| m.known = Known { rate: known.rate.max(1), ..known });
+    even(members.iter_mut().map(|m| &mut m.known));
+    members.iter_mut().for_each(|m| m.known.rate = m.known.rate.max(1));
     members.sort_by_key(|m| (m.phase, m.id));
     let sum: u128 = members.iter().map(|m| m.known.rate).sum();
+    let of_period = |part: u128| u128::from(period) * part / WHOLE;
     let mut before: u128 = 0;
     let mut lead = Vec::with_capacity(members.len());
     for m in members.iter() {
-        let target = (u128::from(period) * (2 * before + m.known.rate) / (2 * sum)) as i128;
+        let target = of_period((2 * before + m.known.rate) * WHOLE / (2 * sum)) as i128;
         lead.push(i128::from(m.phase) - target);
         before += m.known.rate;
     }
     let most = lead.iter().copied().max().unwrap_or(0);
     // Places add up the rates before them, so their errors add up as well: as chance does, squared.
-    let noise = members.iter().map(|m| m.known.error * m.known.error).sum::<u128>().isqrt();
-    let noise = u128::from(period) * noise / sum * NOISE.0 / NOISE.1;
+    let error = |m: &Member<Id>| (m.known.error.min(sum) * WHOLE / sum).pow(2);
+    let noise = members.iter().map(error).sum::<u128>().isqrt();
+    let noise = of_period(noise) * NOISE.0 / NOISE.1;
     let tolerated = (u128::from(period) / (TOLERATED * members.len() as u128)).max(noise) as i128;
     if lead.iter().all(|l| most - l <= tolerated) {
         return nothing;
     }
-    let largest = u128::from(period) * members.iter().map(|m| m.known.rate).max().unwrap_or(0) / sum;
+    let largest = of_period(members.iter().map(|m| m.known.rate).max().unwrap_or(0) * WHOLE / sum);
     let pace = match lead.iter().all(|l| most - l <= largest as i128 / 2) {
         true => (largest * largest / u128::from(period) / GENTLE).max(1) as u64,
         false => period,
     };
     let skip = |lead| u64::try_from(most - lead).unwrap_or(0) % period;
     Spread { skips: members.iter().zip(lead).map(|(m, lead)| (m.id, skip(lead))).collect(), pace }
-}
-
-/// Brings the sum of all rates below two to the power of [`SUM_BITS`], and each above 0.
-fn scale<Id>(members: &mut [Member<Id>]) {
-    let sum: u128 = members.iter().map(|m| m.known.rate).sum();
-    let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(SUM_BITS - 1);
-    for Known { rate, error } in members.iter_mut().map(|m| &mut m.known) {
-        (*rate, *error) = ((*rate >> shift).max(1), (*error >> shift).min(1 << SUM_BITS));
-    }
 }
 
 #[cfg(test)]
@@ -128,12 +117,15 @@ mod tests {
     #[test]
     fn any_numbers_will_do() {
         for rates in [
+            vec![(1 << 80, 1 << 80); 10_000],
             vec![(0, 0); 3],
             vec![(u128::MAX >> 40, u128::MAX >> 40); 3],
             vec![(1 << 80, 1 << 80), (0, 0), (1, 1 << 80)],
         ] {
-            for (_, skip) in spread(&mut fleet(&rates), PERIOD).skips {
-                assert!(skip < PERIOD);
+            for period in [PERIOD, 1 << 46] {
+                for (_, skip) in spread(&mut fleet(&rates), period).skips {
+                    assert!(skip < period);
+                }
             }
         }
     }

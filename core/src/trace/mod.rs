@@ -28,6 +28,6 @@ pub use format::{EndReason, Header, Record};
 pub use frame::{FORMAT_VERSION, Fault, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC};
 pub use origin::{Origin, Start};
 pub use reader::{Damage, Ending, Part, Reader, Records, Segment};
-pub use recorder::{CHECKPOINT_RATIO, Recorder, SegmentWriter};
+pub use recorder::{CHECKPOINT_RATIO, Recorder, SegmentWriter, longest_segment};
 pub use redact::{RedactError, Redacted, redact};
 pub use replay::{Replay, ReplayError, Step, Summary, replay};

@@ -17,6 +17,11 @@ use crate::time::Time;
 /// part of a recording.
 pub const CHECKPOINT_RATIO: u64 = 8;
 
+/// A segment that is full at so many bytes may grow to so many while it waits for a quiet moment: a quarter more.
+pub const fn longest_segment(full_at: u64) -> u64 {
+    full_at + full_at / 4
+}
+
 /// Writes one segment into a buffer, which can be taken at any time.
 #[derive(Clone, Debug)]
 pub struct SegmentWriter {
@@ -90,12 +95,16 @@ impl SegmentWriter {
 
     /// It may be closed as full: [`CHECKPOINT_RATIO`] times its origin, and this many bytes.
     pub fn full(&self, least: u64) -> bool {
-        self.bytes() >= least.max(CHECKPOINT_RATIO * self.origin_bytes)
+        self.bytes() >= self.full_at(least)
     }
 
-    /// It has been full for so long that it should be closed even if the moment is a bad one: a quarter more.
+    /// It has been full for so long that it should be closed even if the moment is a bad one.
     pub fn overdue(&self, least: u64) -> bool {
-        self.bytes() * 4 >= least.max(CHECKPOINT_RATIO * self.origin_bytes) * 5
+        self.bytes() >= longest_segment(self.full_at(least))
+    }
+
+    fn full_at(&self, least: u64) -> u64 {
+        least.max(CHECKPOINT_RATIO * self.origin_bytes)
     }
 
     /// Takes what was written since the last time: whole records. `spare` becomes the new buffer.

@@ -14,7 +14,7 @@ mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dpmp_core::trace::{CHECKPOINT_RATIO, EndReason, Recorder, Start};
+use dpmp_core::trace::{CHECKPOINT_RATIO, EndReason, Recorder, Start, longest_segment};
 use dpmp_core::{ActionBuf, Engine, Event, Span, Time};
 use log::Level;
 
@@ -143,7 +143,7 @@ impl Recording {
                 )
                 .send();
         }
-        if segment * 5 / 4 > self.max_bytes {
+        if longest_segment(segment) > self.max_bytes {
             self.series.dropped.inc();
             self.next = now + RETRY_TOO_SMALL;
             return;

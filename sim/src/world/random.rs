@@ -16,6 +16,46 @@ const ONE: f64 = 4_295_032_833.0;
 const NBITS: [u32; 2] = [0x1d00_ffff, 0x1703_255b];
 const SECOND: u64 = 1_000_000;
 
+/// How often something happens in a world, in µs: the mean of a seed's mean pause and its bounds, and how long all is quiet
+/// at first.
+pub(super) struct Pauses {
+    pub(super) mean: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+    pub(super) first: u64,
+}
+
+/// A random subset of so many kinds with random weights, at random times until all is healed by `until_us`; `happens` is
+/// told the kind, when, and until when.
+pub(super) fn draw_times(
+    rng: &mut Rng,
+    kinds: usize,
+    pauses: &Pauses,
+    until_us: u64,
+    mut happens: impl FnMut(&mut Rng, usize, u64, u64),
+) {
+    let kinds: Vec<f64> = (0..kinds).map(|_| if rng.chance(0.5) { rng.exponential(1.0) } else { 0.0 }).collect();
+    let all: f64 = kinds.iter().sum();
+    let pause = rng.exponential(pauses.mean).clamp(pauses.least, pauses.most);
+    if all <= 0.0 {
+        return;
+    }
+    let mut at = pauses.first;
+    loop {
+        at += rng.exponential(pause) as u64;
+        let healed = at + rng.between(SECOND, 240 * SECOND);
+        if healed >= until_us {
+            return;
+        }
+        let mut lot = rng.unit() * all;
+        let kind = kinds.iter().position(|weight| {
+            lot -= weight;
+            lot < 0.0
+        });
+        happens(rng, kind.unwrap_or(0), at, healed);
+    }
+}
+
 impl WorldSpec {
     /// A world drawn from a seed: two pools (now and then three) of random software, so many miners of random firmware,
     /// about `shares_per_minute` each, SHA-256d at a tiny difficulty or the keyed mix at realistic ones; and, if `faulty`,
@@ -79,26 +119,8 @@ impl WorldSpec {
 
     /// A random subset of the kinds of faults with random weights, all healed by `until_us`.
     fn draw_faults(&mut self, rng: &mut Rng, until_us: u64) {
-        let kinds: Vec<f64> = (0..KINDS).map(|_| if rng.chance(0.5) { rng.exponential(1.0) } else { 0.0 }).collect();
-        let all: f64 = kinds.iter().sum();
-        let pause = rng.exponential(60e6).clamp(10e6, 600e6);
-        let mut at = 20 * SECOND;
-        if all <= 0.0 {
-            return;
-        }
-        loop {
-            at += rng.exponential(pause) as u64;
-            let healed = at + rng.between(SECOND, 240 * SECOND);
-            if healed >= until_us {
-                break;
-            }
-            let mut lot = rng.unit() * all;
-            let kind = kinds.iter().position(|weight| {
-                lot -= weight;
-                lot < 0.0
-            });
-            self.draw_fault(rng, kind.unwrap_or(0), at, healed);
-        }
+        let pauses = Pauses { mean: 60e6, least: 10e6, most: 600e6, first: 20 * SECOND };
+        draw_times(rng, KINDS, &pauses, until_us, |rng, kind, at, healed| self.draw_fault(rng, kind, at, healed));
         self.faults.sort_by_key(|(at, _)| *at);
     }
 

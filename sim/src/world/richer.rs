@@ -6,7 +6,7 @@ use dpmp_core::config::OracleSource;
 use dpmp_core::time::Span;
 use dpmp_core::{Command, Config, Difficulty, PoolId};
 
-use super::random::written;
+use super::random::{Pauses, draw_times, written};
 use super::spec::{Fault, WorldSpec, host, other_host};
 use crate::miner::MinerSpec;
 use crate::pool::Script;
@@ -34,27 +34,11 @@ impl WorldSpec {
         if rng.chance(0.3) {
             self.draw_oracle(&mut rng);
         }
-        let kinds: Vec<f64> = (0..KINDS).map(|_| if rng.chance(0.5) { rng.exponential(1.0) } else { 0.0 }).collect();
-        let all: f64 = kinds.iter().sum();
-        if all <= 0.0 {
-            return;
-        }
-        let pause = rng.exponential(150e6).clamp(30e6, 900e6);
+        let pauses = Pauses { mean: 150e6, least: 30e6, most: 900e6, first: 30 * SECOND };
         let mut config = self.config.clone();
-        let mut at = 30 * SECOND;
-        loop {
-            at += rng.exponential(pause) as u64;
-            let healed = at + rng.between(SECOND, 240 * SECOND);
-            if healed >= until_us {
-                break;
-            }
-            let mut lot = rng.unit() * all;
-            let kind = kinds.iter().position(|weight| {
-                lot -= weight;
-                lot < 0.0
-            });
-            self.draw_happening(&mut rng, kind.unwrap_or(0), at, healed, &mut config);
-        }
+        draw_times(&mut rng, KINDS, &pauses, until_us, |rng, kind, at, healed| {
+            self.draw_happening(rng, kind, at, healed, &mut config);
+        });
         self.faults.sort_by_key(|(at, _)| *at);
     }
 
