@@ -68,7 +68,8 @@ impl WorldSpec {
         let mut script = |at, what| self.pools[pool].script.push((at, what));
         match kind {
             0 => {
-                let mask = MASKS[rng.below(MASKS.len() as u64) as usize];
+                // None at all is no draw of its own, so that most seeds stay what they were.
+                let mask = MASKS[rng.below(MASKS.len() as u64) as usize] * u32::from(!at.is_multiple_of(5));
                 script(at, Script::SetVersionMask(mask));
                 if rng.chance(0.5) {
                     script(healed, Script::SetVersionMask(MASKS[0]));
