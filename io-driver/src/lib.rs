@@ -31,6 +31,8 @@ pub mod reload;
 pub mod requests;
 mod resolve;
 pub mod run;
+#[cfg(test)]
+mod scratch;
 pub mod settings;
 pub mod signals;
 pub mod simulate;

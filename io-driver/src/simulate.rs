@@ -64,8 +64,7 @@ mod tests {
     fn a_violation_is_told_with_all_that_it_takes_to_have_it_again() {
         let mut trial = Trial::run(3, 10, 4);
         assert_eq!(trial.violations, Vec::<String>::new());
-        let folder = std::env::temp_dir().join(format!("dpmp-simulate-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::folder("simulate");
         trial.violations.push("I3: something was lost".to_owned());
         trial.first = Some((1_000, 61_500_000));
         let mut text = Vec::new();

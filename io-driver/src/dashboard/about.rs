@@ -152,8 +152,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let folder = std::env::temp_dir().join(format!("dpmp-check-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::folder("check");
         let file = folder.join("state.json");
         assert_eq!(can_append("state.json", &file)["good"], false, "it is not made by looking");
         std::fs::write(&file, "{}").unwrap();

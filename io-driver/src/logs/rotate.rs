@@ -159,10 +159,7 @@ mod tests {
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("dpmp-rotate-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
+        crate::scratch::folder(&format!("rotate-{name}"))
     }
 
     #[test]

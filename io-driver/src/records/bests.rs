@@ -255,10 +255,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("dpmp-bests-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder.join("best_shares.json")
+        crate::scratch::folder(&format!("bests-{name}")).join("best_shares.json")
     }
 
     fn best(worker: &str, difficulty: f64) -> Best {

@@ -190,10 +190,7 @@ mod tests {
     use std::io::Write as _;
 
     fn file(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("dpmp-blocks-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder.join("blocks.jsonl")
+        crate::scratch::folder(&format!("blocks-{name}")).join("blocks.jsonl")
     }
 
     fn block(n: u64, pool: &str) -> BlockLine {

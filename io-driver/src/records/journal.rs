@@ -166,10 +166,7 @@ mod tests {
     use dpmp_core::{MinerId, PoolId, Work};
 
     fn file(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("dpmp-journal-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder.join("best_shares.json")
+        crate::scratch::folder(&format!("journal-{name}")).join("best_shares.json")
     }
 
     fn best(worker: &str, difficulty: f64) -> Best {

@@ -54,10 +54,7 @@ mod tests {
     use std::path::PathBuf;
 
     fn file(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("dpmp-state-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder.join("state.json")
+        crate::scratch::folder(&format!("state-{name}")).join("state.json")
     }
 
     fn document(value: u64) -> Document {

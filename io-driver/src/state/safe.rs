@@ -104,9 +104,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_put_aside_is_not_to_be_written_over() {
-        let folder = std::env::temp_dir().join(format!("dpmp-aside-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::folder("aside");
         let path = folder.join("state.json");
         fs::write(&path, "dear").unwrap();
         let mut loaded = Loaded::<u32>::default();

@@ -6,10 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("dpmp-auth-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
+    crate::scratch::folder(&format!("auth-{name}"))
 }
 
 fn first(folder: &Path) -> String {
