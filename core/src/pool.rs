@@ -66,6 +66,9 @@ pub(crate) struct Upstream {
     pub(crate) asked_mask: Option<u32>,
     /// The version mask granted.
     pub(crate) mask: u32,
+    /// It has granted version rolling: each submit carries version bits, if only zeros. DATUM refuses one without, also
+    /// when its mask has shrunk to none.
+    pub(crate) wants_bits: bool,
     pub(crate) difficulty: Difficulty,
     /// It has told a difficulty of its own.
     pub(crate) difficulty_told: bool,
@@ -133,6 +136,7 @@ impl Upstream {
             extranonce2_bytes: 0,
             asked_mask: None,
             mask: 0,
+            wants_bits: false,
             difficulty: Difficulty::ONE,
             difficulty_told: false,
             job: None,

@@ -43,7 +43,7 @@ const PAST: &[(u64, &str)] = &[
     (7_000_310, "engine: an extranonce that no pool had room for kept its miner idle after they had room again"),
     (975_065_672_191_042, "world: more shares than 512 open submits, while pools gave no answers"),
     (975_065_672_191_054, "world: the same"),
-    // The mark.
+    // Since the world draws masks, sizes, refusals, configs and restarts as well.
     (1, "engine: a pool that turned out not to fit cost the miner the work that it had"),
     (2, "engine: the job that brought a miner back came to it twice"),
     (14, "engine: a clean job was kept from a miner whose only pool no longer fitted its mask"),
@@ -54,6 +54,11 @@ const PAST: &[(u64, &str)] = &[
     (800_060, "world: a config that makes the proxy forget what a pool refused"),
     (60_131, "world: a mask that was narrowed and widened while the second word was on its way"),
     (60_188, "engine: a pool that accepted again was worked for as long as if it went on refusing"),
+    (
+        75_216_526_357_062,
+        "engine: version bits were left out when the mask had shrunk to none, though the pool demands them",
+    ),
+    (75_216_526_357_156, "engine: the same"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

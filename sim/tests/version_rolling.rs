@@ -328,6 +328,20 @@ fn a_share_while_configure_is_on_its_way() {
 }
 
 #[test]
+fn bits_are_sent_also_when_the_mask_has_shrunk_to_none() {
+    // DATUM needs them for good once it has granted version rolling.
+    let mut rig = Rig::new(config(100, 0), &masks(BIP_320, BIP_320));
+    miner(&mut rig, 1, "cgminer/4.11.1", "ffffffff");
+    pool(&mut rig, A, BIP_320, 8);
+    rig.pool(A, r#"{"id":null,"method":"mining.set_version_mask","params":["00000000"]}"#);
+    rig.pool(A, &notify("2", true).replace("\"20000000\"", "\"20c00000\""));
+    assert!(rig.share(1, Search::default()).is_empty());
+    let sent = rig.pool_got(A).pop().unwrap();
+    assert!(sent.ends_with(r#""00000000"]}"#), "none of the job's bits are in the mask: {sent}");
+    assert_eq!(rig.pool_accepts(A), 1);
+}
+
+#[test]
 fn a_roller_that_never_asked_is_asked_for() {
     // NerdQAxe rolls whatever it is told; without a configure of its own the pools must still be asked, or none of them
     // can be worked for.

@@ -26,6 +26,9 @@ const BALANCE_SOON: Span = Span::secs(2);
 const REPAY_OVER_MS: i128 = 15 * 60 * 1000;
 /// An error of the split below this part of the fleet is not worth a switch: a quarter of a percentage point.
 const TOLERATED: i128 = WHOLE / 400;
+/// How much of the differences of hash rates is taken for chance, in standard deviations: a mistake is soon made up for by
+/// what the accounts say, so less than where phases are moved.
+const CAUTION: u128 = 2;
 /// Weights of those who divide their work are changed in steps of at least this (parts per million).
 const LEAST_STEP: u32 = 2_500;
 /// Likewise those of a single swing miner.
@@ -509,7 +512,7 @@ impl Engine {
 /// Equal machines count as equal.
 fn even_out(seen: &mut [Seen]) {
     let mut known: Vec<Known> = seen.iter().map(|s| s.estimate.unwrap_or_default().known()).collect();
-    even(known.iter_mut().filter(|known| known.rate > 0));
+    even(known.iter_mut().filter(|known| known.rate > 0), CAUTION);
     for (s, known) in seen.iter_mut().zip(known) {
         if let Some(estimate) = s.estimate.as_mut().filter(|_| known.rate > 0) {
             let in_errors = known.rate / known.error.max(1);

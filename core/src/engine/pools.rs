@@ -266,10 +266,12 @@ impl Engine {
             Request::Configure => {
                 let Some(upstream) = self.upstreams.get_mut(&id) else { return };
                 let asked = upstream.asked_mask.unwrap_or(0);
-                upstream.mask = match answer {
-                    Answer::Ok(result) => configure_result(result) & asked,
-                    Answer::Refused { .. } => 0,
+                let granted = match answer {
+                    Answer::Ok(result) => configure_result(result),
+                    Answer::Refused { .. } => None,
                 };
+                upstream.mask = granted.unwrap_or(0) & asked;
+                upstream.wants_bits |= granted.is_some();
                 let (pool, granted) = (upstream.pool, upstream.mask);
                 if let Some(facts) = self.facts.get_mut(pool.index()) {
                     facts.learn_mask(asked, granted);

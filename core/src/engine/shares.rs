@@ -311,7 +311,7 @@ impl Engine {
             extranonce2: &whole.extranonce2,
             ntime: whole.share.ntime,
             nonce: whole.share.nonce,
-            version_bits: (replaced != 0).then_some(whole.share.version & replaced),
+            version_bits: (replaced != 0 || upstream.wants_bits).then_some(whole.share.version & replaced),
         };
         out.send(Conn::Upstream(to.upstream), |o| encode::submit(o, request, &line));
         if good.block {

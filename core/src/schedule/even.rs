@@ -21,22 +21,22 @@ const ONE: u128 = 1_000_000;
 
 /// Machines of one make hash alike, so each tells of the others. Rates are divided into makes where there is a gap that
 /// chance does not explain; within a make, each is drawn towards the average by the part of their spread that chance
-/// explains (Stein's estimator, with two standard deviations of the spread itself on the side of caution): all of it as a
-/// rule, so that equal machines count as equal. The order stays; sums of rates are below two to the power of 127.
-pub(crate) fn even<'a>(rates: impl Iterator<Item = &'a mut Known>) {
+/// explains (Stein's estimator, with `caution` standard deviations of the spread itself on the side of chance): all of it as
+/// a rule, so that equal machines count as equal. The order stays; sums of rates are below two to the power of 127.
+pub(crate) fn even<'a>(rates: impl Iterator<Item = &'a mut Known>, caution: u128) {
     let mut rates: Vec<&mut Known> = rates.collect();
     let sum: u128 = rates.iter().map(|known| known.rate).sum();
     let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(SUM_BITS);
     for known in &mut rates {
         **known = Known { rate: known.rate >> shift, error: (known.error >> shift).min(1 << SUM_BITS) };
     }
-    make_by_make(&mut rates);
+    make_by_make(&mut rates, caution);
     for known in rates {
         *known = Known { rate: known.rate << shift, error: known.error << shift };
     }
 }
 
-fn make_by_make(rates: &mut [&mut Known]) {
+fn make_by_make(rates: &mut [&mut Known], caution: u128) {
     rates.sort_by_key(|known| known.rate);
     let mut rest = rates;
     while !rest.is_empty() {
@@ -48,16 +48,16 @@ fn make_by_make(rates: &mut [&mut Known]) {
             (count, sum) = (count + 1, sum + known.rate);
         }
         let (make, others) = rest.split_at_mut(count as usize);
-        draw_together(make, sum / count);
+        draw_together(make, sum / count, caution);
         rest = others;
     }
 }
 
-fn draw_together(make: &mut [&mut Known], average: u128) {
+fn draw_together(make: &mut [&mut Known], average: u128, caution: u128) {
     let count = make.len() as u128;
     // In hundredths of what chance does on average.
     let spread: u128 = make.iter().map(|k| ratio(k.rate.abs_diff(average), k.error)).sum();
-    let explained = 100 * (count - 1) + 200 * (2 * (count - 1)).isqrt();
+    let explained = 100 * (count - 1) + 100 * caution * (2 * (count - 1)).isqrt();
     let drawn = if spread <= explained { ONE } else { explained * ONE / spread };
     let common = make.iter().map(|k| k.error * k.error).sum::<u128>().isqrt() / count;
     for known in make {
@@ -78,7 +78,7 @@ mod tests {
 
     fn evened(rates: &[(u128, u128)]) -> Vec<(u128, u128)> {
         let mut all: Vec<Known> = rates.iter().map(|(rate, error)| Known { rate: *rate, error: *error }).collect();
-        even(all.iter_mut());
+        even(all.iter_mut(), 2);
         all.into_iter().map(|known| (known.rate, known.error)).collect()
     }
 

@@ -14,6 +14,9 @@ pub(crate) struct Member<Id> {
     pub(crate) phase: u64,
 }
 
+/// Equal machines count as unlike once in five hundred looks: phases that are moved for nothing cost at once. With two
+/// standard deviations a day of twenty equal miners had a window beyond its bound.
+const CAUTION: u128 = 3;
 /// Places may be off by so many standard deviations of what the rates say: chance takes them further once in a thousand
 /// times.
 const NOISE: (u128, u128) = (5, 2);
@@ -43,7 +46,7 @@ pub(crate) fn spread<Id: Copy + Ord>(members: &mut [Member<Id>], period: u64) ->
     if members.len() < 2 || period == 0 {
         return nothing;
     }
-    even(members.iter_mut().map(|m| &mut m.known));
+    even(members.iter_mut().map(|m| &mut m.known), CAUTION);
     members.iter_mut().for_each(|m| m.known.rate = m.known.rate.max(1));
     members.sort_by_key(|m| (m.phase, m.id));
     let sum: u128 = members.iter().map(|m| m.known.rate).sum();

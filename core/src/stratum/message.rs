@@ -325,8 +325,8 @@ pub(crate) fn subscribe_result(result: Option<&RawValue>) -> Result<Subscription
     subscription(&params, 1)
 }
 
-/// The mask of the result of `mining.configure`; 0 when version rolling is not granted.
-pub(crate) fn configure_result(result: Option<&RawValue>) -> u32 {
+/// The mask of the result of `mining.configure`; none when version rolling is not granted.
+pub(crate) fn configure_result(result: Option<&RawValue>) -> Option<u32> {
     #[derive(Deserialize)]
     struct Granted<'a> {
         #[serde(rename = "version-rolling", default, borrow)]
@@ -334,11 +334,9 @@ pub(crate) fn configure_result(result: Option<&RawValue>) -> u32 {
         #[serde(rename = "version-rolling.mask", default, borrow)]
         mask: Option<&'a RawValue>,
     }
-    let Some(granted) = result.and_then(|r| serde_json::from_str::<Granted<'_>>(r.get()).ok()) else { return 0 };
-    if granted.rolling.is_none_or(|r| r.get() != "true") {
-        return 0;
-    }
-    granted.mask.and_then(text).and_then(|m| hex::word(&m)).unwrap_or(0)
+    let granted = serde_json::from_str::<Granted<'_>>(result?.get()).ok()?;
+    let rolling = granted.rolling.is_some_and(|r| r.get() == "true");
+    rolling.then(|| granted.mask.and_then(text).and_then(|m| hex::word(&m)).unwrap_or(0))
 }
 
 fn notify(params: &Params<'_>) -> Result<Notify, &'static str> {
@@ -433,10 +431,11 @@ mod tests {
     #[test]
     fn granted_masks() {
         let granted = |json: &str| configure_result(serde_json::from_str(json).ok());
-        assert_eq!(granted(r#"{"version-rolling":true,"version-rolling.mask":"1fffe000"}"#), 0x1fff_e000);
-        assert_eq!(granted(r#"{"version-rolling":false,"version-rolling.mask":"1fffe000"}"#), 0);
-        assert_eq!(granted(r#"{"version-rolling":"no"}"#), 0);
-        assert_eq!(granted("true"), 0);
+        assert_eq!(granted(r#"{"version-rolling":true,"version-rolling.mask":"1fffe000"}"#), Some(0x1fff_e000));
+        assert_eq!(granted(r#"{"version-rolling":true}"#), Some(0));
+        assert_eq!(granted(r#"{"version-rolling":false,"version-rolling.mask":"1fffe000"}"#), None);
+        assert_eq!(granted(r#"{"version-rolling":"no"}"#), None);
+        assert_eq!(granted("true"), None);
     }
 
     #[test]
