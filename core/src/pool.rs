@@ -363,6 +363,8 @@ pub(crate) struct PoolFacts {
     /// A probe that is under way.
     pub(crate) probe: Option<UpstreamId>,
     pub(crate) probe_failures: u32,
+    /// A miner insists on version bits that it is not known to grant: it is asked again, though others are connected.
+    pub(crate) mask_wanted: bool,
     /// The last that was heard of it was a failure.
     pub(crate) suspect: bool,
     /// What part of its shares it accepts.
@@ -394,6 +396,7 @@ impl PoolFacts {
             mask: None,
             probe: None,
             probe_failures: 0,
+            mask_wanted: false,
             suspect: false,
             acceptance: Acceptance::default(),
             wallet: None,

@@ -350,6 +350,31 @@ fn a_pool_that_dies_after_it_has_lost_its_weight_is_not_tried_again() {
 }
 
 #[test]
+fn a_pool_without_weight_has_no_work_for_longer_by_coming_back() {
+    let mut rig = two();
+    rig.pool_closes(A);
+    for _ in 0..3 {
+        rig.pool_closes(B);
+        until_tried(&mut rig, B);
+        rig.pool_easy(B, "11223344", 4);
+    }
+    assert_eq!(rig.works_for(1), Some(B), "it has gone out often, and there is no other");
+    rig.share(1, Search::default());
+    rig.wait(Span::secs(25));
+    rig.command(Command::SetWeights(vec![1_000_000, 0]));
+    let b = rig.upstream(B);
+    rig.wait(Span::secs(6));
+    assert!(rig.notices.iter().any(|n| matches!(n, Notice::PoolHeldOff { why: HeldOff::NoAnswer, .. })));
+    // It answers, and is to be trusted again after a while; its time is up before that.
+    rig.pool_accepts(B);
+    rig.wait(Span::secs(3));
+    assert_eq!(rig.works_for(1), Some(B));
+    rig.wait(Span::secs(2));
+    assert_eq!(rig.works_for(1), None);
+    assert!(rig.closed.contains(&Conn::Upstream(b)));
+}
+
+#[test]
 fn a_flapping_pool_has_to_prove_itself() {
     let mut rig = two();
     for round in 0..4 {

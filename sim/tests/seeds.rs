@@ -59,6 +59,10 @@ const PAST: &[(u64, &str)] = &[
         "engine: version bits were left out when the mask had shrunk to none, though the pool demands them",
     ),
     (75_216_526_357_156, "engine: the same"),
+    (90_000_088, "engine: version bits that a pool granted again were not granted to miners who insist on them"),
+    (90_000_395, "world: a mask that was widened and narrowed while a share was on its way"),
+    (90_001_175, "world: a coinbase of another length is another one"),
+    (91_000_096, "engine: a pool without weight that came back kept its work for longer"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

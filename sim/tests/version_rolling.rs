@@ -244,6 +244,52 @@ fn a_firmware_found_to_roll_outside_is_held_off() {
 }
 
 #[test]
+fn a_mask_that_a_pool_tells_later_holds_for_all_who_come() {
+    let mut rig = Rig::new(config(50, 50), &masks(BIP_320, BIP_320));
+    miner(&mut rig, 1, "cgminer/4.11.1", "ffffffff");
+    pool(&mut rig, A, BIP_320, 8);
+    pool(&mut rig, B, BIP_320, 4);
+    let mut told = 2;
+    for (mask, expected) in
+        [("00000000", r#""version-rolling":false"#), ("00ffe000", "00ffe000"), ("1fffe000", "1fffe000")]
+    {
+        rig.pool(A, &format!(r#"{{"id":null,"method":"mining.set_version_mask","params":["{mask}"]}}"#));
+        rig.miner_connects(told);
+        let reply = rig.miner(told, &configure("ffffffff")).remove(0);
+        assert!(reply.contains(expected), "{mask}: {reply}");
+        told += 1;
+    }
+}
+
+#[test]
+fn pools_are_asked_again_for_one_who_insists() {
+    // No pool granted anything when it was asked; a miner that never asks keeps connections to both.
+    let mut rig = Rig::new(config(50, 50), &masks(0, 0));
+    rig.miner_ready(99, "cpuminer/2.5.1");
+    pool(&mut rig, A, 0, 8);
+    pool(&mut rig, B, 0, 4);
+    rig.wait(Span::secs(10));
+    let before = rig.open_upstreams(A);
+    let comes = |rig: &mut Rig, id| {
+        rig.miner_connects(id);
+        let reply = rig.miner(id, &configure("ffffffff")).remove(0);
+        rig.step(dpmp_core::Event::Closed { conn: Conn::Miner(MinerId(id)), reason: "eof" });
+        reply
+    };
+    for id in 1..20 {
+        // Of one address.
+        assert!(comes(&mut rig, 250 * id + 1).contains(r#""version-rolling":false"#));
+        rig.wait(Span::secs(2));
+    }
+    assert_eq!(rig.open_upstreams(A), before, "once a minute is enough");
+    rig.wait(Span::secs(25));
+    assert_eq!(rig.open_upstreams(A).len(), before.len() + 1);
+    pool(&mut rig, A, BIP_320, 8);
+    assert_eq!(rig.open_upstreams(A), before, "what it came for is known");
+    assert!(comes(&mut rig, 5_001).contains("1fffe000"), "it insists, and A grants");
+}
+
+#[test]
 fn a_mask_that_shrinks_is_told_once_and_holds_from_the_next_job() {
     // Nothing was known of B: BIP 320 is assumed, and B grants less.
     let mut rig = Rig::new(config(50, 50), &Memory::default());

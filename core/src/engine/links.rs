@@ -81,8 +81,11 @@ impl Engine {
 
     /// A probe's time has come: it is made unless the pool is known from a connection that stands.
     pub(super) fn probe(&mut self, pool: PoolId, now: Time, out: &mut ActionBuf) {
-        // Groups try on their own, and what they learn is learnt for all.
-        let busy = self.config.in_use(pool)
+        let Some(facts) = self.facts.get_mut(pool.index()) else { return };
+        let mask_wanted = core::mem::take(&mut facts.mask_wanted);
+        // Groups try on their own, and what they learn is learnt for all; but not all of them ask for version bits.
+        let busy = !mask_wanted
+            && self.config.in_use(pool)
             && self.groups.values().any(|g| g.links.get(pool.index()).is_some_and(|l| l.state != LinkState::Off));
         if busy || self.draining.is_some() {
             self.timers.set(TimerKind::Probe(pool), now + PROBE_AGAIN);
@@ -92,6 +95,18 @@ impl Engine {
         let Some(facts) = self.facts.get_mut(pool.index()) else { return };
         facts.probe = Some(id);
         self.dial(Upstream::new(id, pool, Owner::Probe, now), now, out);
+    }
+
+    /// No pool is known to grant the version bits that a miner insists on: perhaps one does by now.
+    pub(super) fn ask_for_masks_again(&mut self, now: Time) {
+        let at = now + LONGEST_PROBE_RETRY;
+        for pool in self.config.pool_ids().filter(|pool| self.config.in_use(*pool)) {
+            let Some(facts) = self.facts.get_mut(pool.index()).filter(|facts| facts.probe.is_none()) else { continue };
+            facts.mask_wanted = true;
+            if self.timers.at(TimerKind::Probe(pool)).is_none_or(|due| due > at) {
+                self.timers.set(TimerKind::Probe(pool), at);
+            }
+        }
     }
 
     /// A probe has ended, well or not.
@@ -289,7 +304,7 @@ impl Engine {
         let again = link.worked;
         let trusted = link.came_back(now);
         if trusted > now {
-            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+            self.look_again(group, pool, trusted);
         }
         self.say_usable(group, pool, again, out);
         self.place_group(group, SwitchReason::Return, now, out);
@@ -337,10 +352,20 @@ impl Engine {
         }
     }
 
+    /// A pool is to be trusted from `at` on; until then it may be at the end of what it has without weight.
+    pub(super) fn look_again(&mut self, group: GroupId, pool: PoolId, at: Time) {
+        let retired = self.link(group, pool).and_then(|l| l.retired_until);
+        self.timers.set(TimerKind::LinkProven(group, pool), retired.map_or(at, |until| until.min(at)));
+    }
+
     /// A pool has stood long enough to be trusted, or has kept work without weight for long enough.
     pub(super) fn proven(&mut self, group: GroupId, pool: PoolId, now: Time, out: &mut ActionBuf) {
         self.place_group(group, SwitchReason::Return, now, out);
         if self.config.in_use(pool) {
+            // It was to retire, and got its weight back.
+            if let Some(trusted) = self.link(group, pool).map(|l| l.trusted_from).filter(|trusted| *trusted > now) {
+                self.look_again(group, pool, trusted);
+            }
             return;
         }
         match self.link(group, pool).and_then(|l| l.retired_until).filter(|until| *until > now) {
@@ -405,7 +430,7 @@ impl Engine {
         let silence = self.silence(pool);
         self.timers.ensure(TimerKind::UpstreamSilence(id), now + silence);
         if trusted > now {
-            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+            self.look_again(group, pool, trusted);
         }
         self.say_usable(group, pool, false, out);
         self.place_group(group, SwitchReason::Return, now, out);

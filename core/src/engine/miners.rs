@@ -333,6 +333,8 @@ impl Engine {
                 if let Some((pool, mask)) = self.pool_for_mask(wanted) {
                     told = mask;
                     held_to = Some(pool);
+                } else {
+                    self.ask_for_masks_again(now);
                 }
                 self.visitor(address, now).wants_mask = false;
             }

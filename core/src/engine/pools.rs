@@ -192,7 +192,12 @@ impl Engine {
             PoolMessage::SetExtranonce(subscription) => self.pool_extranonce(id, subscription, out),
             PoolMessage::SetVersionMask(mask) => {
                 // Never more than was asked for: a miner would not roll it, and it would not be BIP 310.
-                upstream.mask = mask & upstream.asked_mask.unwrap_or(0);
+                let asked = upstream.asked_mask.unwrap_or(0);
+                upstream.mask = mask & asked;
+                upstream.wants_bits |= upstream.mask != 0;
+                if let Some(facts) = self.facts.get_mut(pool.index()) {
+                    facts.learn_mask(asked, mask);
+                }
                 self.mask_changed(id, now, out);
             }
             PoolMessage::ShowMessage(text) => {

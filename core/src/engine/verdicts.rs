@@ -188,7 +188,7 @@ impl Engine {
         upstream.unanswered = 0;
         let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
         if let Some(trusted) = self.link(group, pool).and_then(|link| link.hears(now)) {
-            self.timers.set(TimerKind::LinkProven(group, pool), trusted);
+            self.look_again(group, pool, trusted);
         }
     }
 

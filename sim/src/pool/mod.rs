@@ -98,7 +98,7 @@ pub struct Origin<'a> {
     pub difficulty: f64,
     /// The connection's difficulty now.
     pub difficulty_now: f64,
-    /// The version bits that the connection was granted, both when it was sent and now.
+    /// The version bits that the connection was granted, both now and when it was sent or since.
     pub mask: Option<u32>,
     /// The authorised user.
     pub user: &'a str,
@@ -367,7 +367,11 @@ impl SimPool {
                 }
                 self.spec.version_rolling = VersionRolling::Mask(mask);
                 for (conn, state) in self.conns.iter_mut().filter(|(_, c)| c.mask.is_some()) {
-                    state.mask = Some(mask);
+                    let before = state.mask.replace(mask);
+                    // What is on its way may be of a job that was sent when the mask was another again.
+                    for sent in &mut state.sent {
+                        sent.mask = sent.mask.zip(before).map(|(then, before)| then | before);
+                    }
                     let line = wire::call(self.spec.flavour, "mining.set_version_mask", &format!("[\"{mask:08x}\"]"));
                     out.push(PoolOut::Send { conn: *conn, bytes: line.into_bytes() });
                 }

@@ -119,7 +119,7 @@ pub enum Script {
     /// `mining.set_difficulty` with this text.
     SetDifficulty(String),
     /// `mining.set_version_mask`, if it grants version rolling. Jobs that were sent before may still be worked on with the
-    /// bits of then.
+    /// bits that were granted until now.
     SetVersionMask(u32),
     /// A new block: the previous jobs are stale.
     NewBlock,

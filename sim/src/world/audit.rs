@@ -22,16 +22,20 @@ impl<P: Proxy> World<P> {
         self.model.audit(now, &mut self.complaints);
         for pool in 0..self.pools.len() {
             let good = self.is_good(pool);
+            let seat = &mut self.pools[pool];
             if !good {
-                self.pools[pool].good_since = now;
+                seat.good_since = now;
+            }
+            if !good || !matches!(seat.pool.spec().version_rolling, VersionRolling::Mask(1..)) {
+                seat.grants_since = now;
             }
         }
         let found = |seat: &PoolSeat| seat.good_since + FOUND_US <= now;
         let no_work = !self.pools.iter().any(found);
-        let grants = |seat: &PoolSeat| matches!(seat.pool.spec().version_rolling, VersionRolling::Mask(1..));
+        let grants = |seat: &PoolSeat| seat.grants_since + FOUND_US <= now;
         // One that is only there for a failover need not take a miner for good.
         let weighs = |pool: usize| self.model.weights.get(pool).is_some_and(|weight| *weight > 0);
-        let no_mask = !self.pools.iter().enumerate().any(|(i, seat)| weighs(i) && found(seat) && grants(seat));
+        let no_mask = !self.pools.iter().enumerate().any(|(i, seat)| weighs(i) && grants(seat));
         for miner in 0..self.miners.len() {
             self.audit_miner(miner);
             let seat = &mut self.miners[miner];

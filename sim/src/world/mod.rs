@@ -137,6 +137,8 @@ struct PoolSeat {
     accepts: Accepts,
     /// Up, reachable and in use since then.
     good_since: u64,
+    /// That, and grants version bits since then.
+    grants_since: u64,
     tick_us: u64,
 }
 
@@ -191,6 +193,7 @@ impl<P: Proxy> World<P> {
             held_until: 0,
             accepts: Accepts::default(),
             good_since: 0,
+            grants_since: 0,
             tick_us: u64::MAX,
         };
         let pools = spec.pools.iter().cloned().map(seat).collect();

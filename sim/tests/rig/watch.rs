@@ -80,6 +80,8 @@ pub(crate) struct PoolSeen {
     pub(crate) extranonce1: Vec<u8>,
     pub(crate) extranonce2_bytes: usize,
     pub(crate) mask: u32,
+    /// It has granted version rolling: from then on each share tells its version bits.
+    wants_bits: bool,
     pub(crate) user: String,
     /// By id; a pool may use an id again.
     pub(crate) jobs: BTreeMap<String, Vec<Job>>,
@@ -193,6 +195,7 @@ impl Watch {
                     Some("mining.subscribe") => seen.extranonce(&result[1], &result[2]),
                     Some("mining.configure") if result["version-rolling"] == true => {
                         seen.mask = result["version-rolling.mask"].as_str().and_then(hex::number).unwrap_or(0);
+                        seen.wants_bits |= result["version-rolling"] == true;
                     }
                     _ => {}
                 }
@@ -295,7 +298,7 @@ impl PoolSeen {
         // While the pool has not answered configure, it may have granted anything of BIP 320 by the time it reads this.
         let settling = self.asked.values().any(|method| method == "mining.configure");
         if !settling {
-            let params = if self.mask == 0 { 5 } else { 6 };
+            let params = if self.wants_bits { 6 } else { 5 };
             assert_eq!(fields.len(), params, "version bits with mask {:08x}: {text}", self.mask);
         }
         let mask = if settling { self.mask | 0x1fff_e000 } else { self.mask };

@@ -32,6 +32,7 @@ impl Model {
             Some("mining.set_extranonce") => {
                 side.retold = true;
                 side.extranonce1 = text(0).and_then(hex::decode).unwrap_or_default();
+                side.extranonce2_bytes = message.pointer("/params/1").and_then(Value::as_u64).unwrap_or_default();
             }
             Some("mining.notify") => self.tells_job(now_us, id, message, pools, out),
             Some(_) => {}
@@ -46,12 +47,14 @@ impl Model {
         let Some(mut head) = text(2).and_then(hex::decode) else { return };
         let ntime = text(7).and_then(hex::number).unwrap_or(0);
         head.extend(&side.extranonce1);
-        if side.pads.iter().any(|told| told.head == head && told.ntime == ntime) {
+        // A coinbase of another length is another one.
+        let size = side.extranonce2_bytes;
+        if side.pads.iter().any(|t| t.head == head && t.extranonce2_bytes == size && t.ntime == ntime) {
             out.push(now_us, || format!("pads: miner {miner} gets the same work a second time"));
         }
         let origin = pools.iter().enumerate().find_map(|(i, seat)| Some((i, seat.pool.origin(&head)?)));
         let (id, conn) = (text(0).unwrap_or_default().to_owned(), origin.as_ref().map(|(_, origin)| origin.conn));
-        side.pads.push_back(Told { id, head: head.clone(), ntime, conn });
+        side.pads.push_back(Told { id, head: head.clone(), extranonce2_bytes: size, ntime, conn });
         if side.pads.len() > PADS {
             side.pads.pop_front();
         }

@@ -46,6 +46,7 @@ pub(super) struct Side {
     /// Submits for jobs of which no pool knows the connection any more.
     untraced: Vec<String>,
     extranonce1: Vec<u8>,
+    extranonce2_bytes: u64,
     told: Option<f64>,
     /// When it last got a difficulty or a job.
     told_us: Option<u64>,
@@ -100,6 +101,7 @@ struct Told {
     id: String,
     /// Its coinbase before the miner's extranonce2.
     head: Vec<u8>,
+    extranonce2_bytes: u64,
     ntime: u32,
     /// The connection to a pool that it is of, if that stood at the pool.
     conn: Option<u64>,

@@ -104,10 +104,11 @@ impl Model {
             }),
         }
         // Only the reply to subscribe is a list of three with a text in the middle.
-        if let Some([_, Value::String(extranonce1), _]) =
+        if let Some([_, Value::String(extranonce1), extranonce2_bytes]) =
             message.get("result").and_then(Value::as_array).map(Vec::as_slice)
         {
             side.extranonce1 = hex::decode(extranonce1).unwrap_or_default();
+            side.extranonce2_bytes = extranonce2_bytes.as_u64().unwrap_or_default();
         }
     }
 
