@@ -365,8 +365,8 @@ fn a_pool_without_weight_has_no_work_for_longer_by_coming_back() {
     let b = rig.upstream(B);
     rig.wait(Span::secs(6));
     assert!(rig.notices.iter().any(|n| matches!(n, Notice::PoolHeldOff { why: HeldOff::NoAnswer, .. })));
-    // It answers, and is to be trusted again after a while; its time is up before that.
-    rig.pool_accepts(B);
+    // It has work again, and is to be trusted after a while; its time is up before that.
+    rig.pool(B, &notify("2", false));
     rig.wait(Span::secs(3));
     assert_eq!(rig.works_for(1), Some(B));
     rig.wait(Span::secs(2));

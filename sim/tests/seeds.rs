@@ -43,7 +43,7 @@ const PAST: &[(u64, &str)] = &[
     (7_000_310, "engine: an extranonce that no pool had room for kept its miner idle after they had room again"),
     (975_065_672_191_042, "world: more shares than 512 open submits, while pools gave no answers"),
     (975_065_672_191_054, "world: the same"),
-    // Since the world draws masks, sizes, refusals, configs and restarts as well.
+    // The mark.
     (1, "engine: a pool that turned out not to fit cost the miner the work that it had"),
     (2, "engine: the job that brought a miner back came to it twice"),
     (14, "engine: a clean job was kept from a miner whose only pool no longer fitted its mask"),

@@ -249,15 +249,12 @@ fn a_mask_that_a_pool_tells_later_holds_for_all_who_come() {
     miner(&mut rig, 1, "cgminer/4.11.1", "ffffffff");
     pool(&mut rig, A, BIP_320, 8);
     pool(&mut rig, B, BIP_320, 4);
-    let mut told = 2;
-    for (mask, expected) in
-        [("00000000", r#""version-rolling":false"#), ("00ffe000", "00ffe000"), ("1fffe000", "1fffe000")]
-    {
+    let off = r#""version-rolling":false"#;
+    for (id, mask, expected) in [(2, "00000000", off), (3, "00ffe000", "00ffe000"), (4, "1fffe000", "1fffe000")] {
         rig.pool(A, &format!(r#"{{"id":null,"method":"mining.set_version_mask","params":["{mask}"]}}"#));
-        rig.miner_connects(told);
-        let reply = rig.miner(told, &configure("ffffffff")).remove(0);
+        rig.miner_connects(id);
+        let reply = rig.miner(id, &configure("ffffffff")).remove(0);
         assert!(reply.contains(expected), "{mask}: {reply}");
-        told += 1;
     }
 }
 
