@@ -96,6 +96,8 @@ const MOST_SEEN: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Jobs {
     pool_jobs: BTreeMap<PoolJobKey, PoolJob>,
+    /// The same by their ntime: what comes again is found without a look at each.
+    by_ntime: BTreeSet<(u32, PoolJobKey)>,
     issued: BTreeMap<JobId, IssuedJob>,
     /// In the order of issue.
     order: alloc::collections::VecDeque<JobId>,
@@ -206,7 +208,9 @@ impl Jobs {
         replaced: Option<PoolJobKey>,
         now: Time,
     ) -> PoolJobKey {
-        let twin = self.pool_jobs.iter().rev().find(|(_, job)| job.same_work(&notify, context)).map(|(key, _)| *key);
+        let of_its_time = self.by_ntime.range((notify.ntime, PoolJobKey(0))..=(notify.ntime, PoolJobKey(u64::MAX)));
+        let is_twin = |key: &PoolJobKey| self.pool_jobs.get(key).is_some_and(|job| job.same_work(&notify, context));
+        let twin = of_its_time.rev().map(|(_, key)| *key).find(is_twin);
         let (mut issues, mut last_ntime) = (0, notify.ntime);
         if let Some((key, job)) = twin.and_then(|key| Some((key, self.pool_jobs.get_mut(&key)?))) {
             if *job.id == *notify.job && job.upstream == context.upstream {
@@ -224,6 +228,7 @@ impl Jobs {
         }
         self.last_key += 1;
         let key = PoolJobKey(self.last_key);
+        self.by_ntime.insert((notify.ntime, key));
         self.pool_jobs.insert(
             key,
             PoolJob {
@@ -260,7 +265,13 @@ impl Jobs {
     /// An upstream is gone: its newest job is kept only for the issued ones that lead to it.
     pub(crate) fn drop_unreferenced(&mut self, key: PoolJobKey) {
         if self.pool_jobs.get(&key).is_some_and(|job| job.references == 0) {
-            self.pool_jobs.remove(&key);
+            self.remove(key);
+        }
+    }
+
+    fn remove(&mut self, key: PoolJobKey) {
+        if let Some(job) = self.pool_jobs.remove(&key) {
+            self.by_ntime.remove(&(job.ntime, key));
         }
     }
 
@@ -307,7 +318,7 @@ impl Jobs {
         if let Some(job) = self.pool_jobs.get_mut(&key) {
             job.references -= 1;
             if job.references == 0 && !keep(key) {
-                self.pool_jobs.remove(&key);
+                self.remove(key);
             }
         }
     }
@@ -453,6 +464,7 @@ mod tests {
         }
         assert_eq!(jobs.issued.len(), ALWAYS_KEPT);
         assert_eq!(jobs.pool_jobs.len(), ALWAYS_KEPT, "a pool's job goes with the last issue of it");
+        assert_eq!(jobs.by_ntime.len(), ALWAYS_KEPT);
     }
 
     #[test]

@@ -289,13 +289,13 @@ impl SimPool {
     pub fn origin(&self, head: &[u8]) -> Option<Origin<'_>> {
         let job = self.jobs.kept().rev().find(|job| job.begins(head))?;
         self.conns.iter().find_map(|(conn, state)| {
-            let sent = state.sent.iter().rev().find(|sent| {
-                if sent.seq != job.seq {
-                    return false;
-                }
-                let rest = head.strip_prefix(&sent.coinb1[..]);
-                rest.is_some_and(|rest| rest.starts_with(&sent.extranonce1))
-            })?;
+            // What is compared first is what differs.
+            let is = |sent: &&SentJob| {
+                head.get(sent.coinb1.len()..).is_some_and(|rest| rest.starts_with(&sent.extranonce1))
+                    && head.starts_with(&sent.coinb1)
+            };
+            let sent = state.sent.iter().rev().skip_while(|sent| sent.seq > job.seq);
+            let sent = sent.take_while(|sent| sent.seq == job.seq).find(is)?;
             Some(Origin {
                 conn: *conn,
                 job,

@@ -39,8 +39,8 @@ impl Model {
         }
     }
 
-    fn tells_job(&mut self, now_us: u64, id: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
-        let Some(side) = self.sides.get_mut(&id) else { return };
+    fn tells_job(&mut self, now_us: u64, to: MinerId, message: &Value, pools: &[PoolSeat], out: &mut Complaints) {
+        let Some(side) = self.sides.get_mut(&to) else { return };
         let text = |i: usize| message.pointer(&format!("/params/{i}")).and_then(Value::as_str);
         side.told_us = Some(now_us);
         let miner = side.miner;
@@ -65,7 +65,9 @@ impl Model {
                 out.push(now_us, || format!("I1: miner {miner} gets a job of no pool"));
             }
             side.owner = owner;
-            side.got_job_of = owner;
+            if owner.is_some() {
+                self.got_job.insert(to);
+            }
             (side.last_job, side.missed, side.retold) = (None, false, false);
             return;
         };
@@ -85,7 +87,8 @@ impl Model {
         }
         let last = LastJob { conn: origin.conn, seq: origin.job.seq, extranonce1: origin.extranonce1.to_vec() };
         (side.last_job, side.missed, side.retold) = (Some(last), false, false);
-        (side.owner, side.got_job_of) = (Some(pool), Some(pool));
+        side.owner = Some(pool);
+        self.got_job.insert(to);
         let known = self.ups.get(&UpstreamId(origin.conn)).map(|up| up.difficulties.as_slice()).unwrap_or_default();
         // A small miner may be told less than the pool asks for, never more; and no fraction that is not below 1.
         let (least, most) = self.limits.get(pool).copied().unwrap_or_default();
@@ -111,13 +114,13 @@ impl Model {
     /// I5: whoever loses its pool in a step gets another pool's job in the same one.
     pub(super) fn check_failover(&mut self, now_us: u64, out: &mut Complaints) {
         let weights = &self.weights;
-        for (id, side) in &self.sides {
-            let Some(lost) = side.lost.filter(|_| side.ready && side.queued == 0) else { continue };
-            if self.closing.contains_key(id) || side.got_job_of.is_some() {
+        for (id, lost) in &self.lost {
+            let Some(side) = self.sides.get(id).filter(|side| side.ready && side.queued == 0) else { continue };
+            if self.closing.contains_key(id) || self.got_job.contains(id) {
                 continue;
             }
             let in_use = |pool: usize| weights.get(pool).is_some_and(|w| *w > 0) || self.failover == Some(pool);
-            let other = side.usable.iter().find(|pool| **pool != lost && in_use(**pool) && side.fits(**pool));
+            let other = side.usable.iter().find(|pool| *pool != lost && in_use(**pool) && side.fits(**pool));
             if let Some(other) = other {
                 let miner = side.miner;
                 out.push(now_us, || format!("I5: miner {miner} loses pool {lost} and gets no job of pool {other}"));

@@ -44,7 +44,9 @@ impl Model {
         match message.get("method").and_then(Value::as_str) {
             None => {
                 let answered = message.get("id").map_or(String::new(), Value::to_string);
-                up.asked.retain(|asked| *asked != answered);
+                if let Some(asked) = self.asked.get_mut(&id) {
+                    asked.retain(|asked| *asked != answered);
+                }
             }
             Some("mining.subscribe") => text(0).clone_into(&mut up.agent),
             Some("mining.authorize") => {
@@ -65,8 +67,8 @@ impl Model {
 
     /// What a pool asked in this step has been answered in this step.
     pub(super) fn check_answered(&mut self, now_us: u64, out: &mut Complaints) {
-        for up in self.ups.values_mut() {
-            for asked in up.asked.drain(..) {
+        for (up, asked) in std::mem::take(&mut self.asked) {
+            for asked in asked.into_iter().filter(|_| self.ups.contains_key(&up)) {
                 out.push(now_us, || format!("logins: a pool's question {asked} is not answered"));
             }
         }

@@ -71,9 +71,6 @@ pub(super) struct Side {
     held_for_mask: bool,
     falls_back: bool,
     by_reconnect: bool,
-    /// The pool that it lost in this step.
-    lost: Option<usize>,
-    got_job_of: Option<usize>,
 }
 
 /// One connection to a pool.
@@ -88,8 +85,6 @@ struct Up {
     mask: Option<u32>,
     /// What it said to subscribe.
     agent: String,
-    /// The ids of what the pool asks in this step, as JSON text.
-    asked: Vec<String>,
 }
 
 /// With more bytes than this waiting, a miner may be sent no job.
@@ -128,6 +123,12 @@ pub(super) struct Model {
     verdicts: Vec<Verdict>,
     /// Replies that it gave to submits.
     replied: Vec<Reply>,
+    /// The ids, as JSON text, of what pools asked with it and was not answered yet.
+    asked: BTreeMap<UpstreamId, Vec<String>>,
+    /// Who lost the pool that it worked for with it.
+    lost: BTreeMap<MinerId, usize>,
+    /// Who got a job of a pool with it.
+    got_job: BTreeSet<MinerId>,
     /// Whose pool has told another mask with it.
     new_mask: Option<UpstreamId>,
     /// Who waited at connections that ended with it.
@@ -275,9 +276,8 @@ impl Model {
     /// Reads all notices of a step, before its actions are performed.
     pub(super) fn read_notices(&mut self, now_us: u64, buf: &ActionBuf, out: &mut Complaints) {
         self.closing.clear();
-        for side in self.sides.values_mut() {
-            (side.lost, side.got_job_of) = (None, None);
-        }
+        self.lost.clear();
+        self.got_job.clear();
         for action in buf.actions() {
             if let Action::Notice(notice) = action {
                 self.notice(now_us, notice, out);
@@ -314,13 +314,13 @@ impl Model {
             }
             Notice::PoolDown { who: Some(who), pool, .. } | Notice::PoolClosed { who: Some(who), pool, .. } => {
                 let pool = self.pool(*pool);
-                side(&mut self.sides, who.miner, &mut |side| pool.into_iter().for_each(|pool| side.loses(pool)));
+                pool.into_iter().for_each(|pool| self.loses(who.miner, pool));
             }
             Notice::PoolHeldOff { who, pool, why } => {
                 let Some(pool) = self.pool(*pool) else { return };
                 let own = matches!(why, HeldOff::ExtranonceTooSmall | HeldOff::VersionMask | HeldOff::JobTooLong);
+                self.loses(who.miner, pool);
                 side(&mut self.sides, who.miner, &mut |side| {
-                    side.loses(pool);
                     if own {
                         side.unfit.insert(pool);
                         self.apart.insert(side.miner);
@@ -389,6 +389,15 @@ impl Model {
         }
     }
 
+    /// A miner cannot work for this pool any more.
+    fn loses(&mut self, id: MinerId, pool: usize) {
+        let Some(side) = self.sides.get_mut(&id) else { return };
+        side.usable.remove(&pool);
+        if side.owner == Some(pool) {
+            self.lost.insert(id, pool);
+        }
+    }
+
     /// Pools that may get work.
     pub(super) fn in_use(&self, pool: usize) -> bool {
         self.weights.get(pool).is_some_and(|w| *w > 0) || self.failover == Some(pool)
@@ -396,13 +405,6 @@ impl Model {
 }
 
 impl Side {
-    fn loses(&mut self, pool: usize) {
-        self.usable.remove(&pool);
-        if self.owner == Some(pool) {
-            self.lost = Some(pool);
-        }
-    }
-
     /// Bytes wait that it has not read.
     pub(super) fn clogged(&self) -> bool {
         self.queued > 0

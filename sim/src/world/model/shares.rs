@@ -94,7 +94,7 @@ impl Model {
                 continue;
             };
             if asks {
-                up.asked.extend(message.get("id").map(Value::to_string));
+                self.asked.entry(id).or_default().extend(message.get("id").map(Value::to_string));
                 continue;
             }
             up.difficulties.extend(message.pointer("/params/0").and_then(Value::as_f64));
