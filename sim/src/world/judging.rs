@@ -1,5 +1,7 @@
 //! I6 in a world that has healed: the split of each miner's work, and of all together, against the weights.
 
+use dpmp_core::config::Mode;
+
 use super::model::{FleetSplit, Rule, Split};
 use super::{Proxy, World};
 use crate::pool::ShareCounts;
@@ -83,7 +85,8 @@ impl<P: Proxy> World<P> {
     /// The rule that the weights make now; none if there are not several pools to divide between.
     fn start_judging(&self) -> Option<Judge> {
         let weights = self.model.divided.clone();
-        if weights.len() < 2 {
+        // Whole miners on one pool each are judged in tables of their own (`tests/split.rs`).
+        if weights.len() < 2 || self.spec.config.scheduler.mode == Mode::Fleet {
             return None;
         }
         let rule = self.rule(&weights);
@@ -124,12 +127,19 @@ impl<P: Proxy> World<P> {
             return;
         }
         (0..self.miners.len()).for_each(|miner| self.accrue(miner));
-        let apart = &self.model.apart;
-        let judged = self.miners.iter().enumerate().filter(|(index, _)| !apart.contains(index));
+        let mut fleet = self.judge.as_mut().map(|judge| std::mem::take(&mut judge.fleet)).unwrap_or_default();
+        let judged = self.miners.iter().enumerate().filter(|(index, _)| self.divides(*index));
         let readings = judged.map(|(index, seat)| (index, seat.miner.spec().hash_rate, &seat.split));
+        fleet.read(readings);
         if let Some(judge) = &mut self.judge {
-            judge.fleet.read(readings);
+            judge.fleet = fleet;
         }
+    }
+
+    /// Nothing keeps this miner from dividing its work.
+    fn divides(&self, index: usize) -> bool {
+        let pinned = |name: &str| self.spec.config.scheduler.pins.contains_key(name);
+        !self.model.apart.contains(&index) && !pinned(&self.miners[index].miner.spec().name)
     }
 
     /// I6 so far, in words.
@@ -141,7 +151,7 @@ impl<P: Proxy> World<P> {
         };
         let all = judge.fleet.breach(&judge.rule);
         let all = all.map(|(error, bound, seconds)| words("all miners".into(), error, bound, seconds));
-        let judged = self.miners.iter().enumerate().filter(|(i, _)| !self.model.apart.contains(i));
+        let judged = self.miners.iter().enumerate().filter(|(i, _)| self.divides(*i));
         let each = judged.filter_map(|(i, seat)| {
             let (error, bound) = seat.split.breach(&judge.rule)?;
             Some(words(format!("miner {i}"), error, bound, seat.split.seconds))

@@ -77,6 +77,7 @@ impl WorldSpec {
         if faulty {
             spec.draw_faults(&mut rng, heal);
             spec.ask_questions(heal);
+            spec.draw_modes();
             spec.draw_more(heal);
         }
         spec

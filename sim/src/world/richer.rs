@@ -2,7 +2,9 @@
 //! the config, stops and starts; pools that give the same work again, miners that repeat themselves. All of it is drawn
 //! from a stream of its own, beside what `random` draws.
 
-use dpmp_core::config::OracleSource;
+use std::collections::BTreeMap;
+
+use dpmp_core::config::{Mode, OracleSource};
 use dpmp_core::time::Span;
 use dpmp_core::{Command, Config, Difficulty, PoolId};
 
@@ -40,6 +42,27 @@ impl WorldSpec {
             self.draw_happening(rng, kind, at, healed, &mut config);
         });
         self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Now and then whole miners are placed, or some are held on one pool. A stream of its own: most seeds stay what they
+    /// were.
+    pub(super) fn draw_modes(&mut self) {
+        let mut rng = Rng::new(self.seed, "modes");
+        if rng.chance(0.8) {
+            return;
+        }
+        if rng.chance(0.7) {
+            self.config.scheduler.mode = Mode::Fleet;
+        }
+        if rng.chance(0.6) {
+            self.config.scheduler.pins = self.draw_pins(&mut rng);
+        }
+    }
+
+    fn draw_pins(&self, rng: &mut Rng) -> BTreeMap<String, PoolId> {
+        let pools = self.pools.len() as u64;
+        let held: Vec<&MinerSpec> = self.miners.iter().filter(|_| rng.chance(0.2)).collect();
+        held.into_iter().map(|miner| (miner.name.clone(), PoolId(rng.below(pools) as u8))).collect()
     }
 
     /// The pools are of two chains, and the weights may follow them.
@@ -133,6 +156,15 @@ impl WorldSpec {
         }
         if rng.chance(0.2) {
             config.scheduler.failover = rng.chance(0.5).then(|| PoolId(rng.below(n) as u8));
+        }
+        let modes = &self.config.scheduler;
+        if modes.mode == Mode::Fleet || !modes.pins.is_empty() {
+            if rng.chance(0.3) {
+                config.scheduler.mode = if rng.chance(0.5) { Mode::Fleet } else { Mode::Ratio };
+            }
+            if rng.chance(0.3) {
+                config.scheduler.pins = self.draw_pins(rng);
+            }
         }
         if rng.chance(0.4) {
             let pool = self.pool_called(&config.pools[slot].address.host);
