@@ -104,6 +104,26 @@ fn lines_that_are_no_stratum() {
 }
 
 #[test]
+fn a_line_now_and_then_that_is_no_stratum_closes_nothing() {
+    let mut rig = ready();
+    let a = rig.upstream(A);
+    for i in 0..30 {
+        rig.miner_bytes(1, b"noise\n");
+        rig.miner(1, r#"{"id":9,"method":"mining.extranonce.subscribe","params":[]}"#);
+        for _ in 0..90 {
+            rig.pool(A, r#"{"id":null,"method":"mining.notify","params":["of another protocol"]}"#);
+        }
+        rig.pool(A, &notify(&i.to_string(), false));
+    }
+    assert!(rig.stays(1));
+    assert!(!rig.closed.contains(&Conn::Upstream(a)));
+    for _ in 0..101 {
+        rig.pool(A, "nothing else");
+    }
+    assert!(rig.closed.contains(&Conn::Upstream(a)));
+}
+
+#[test]
 fn connections() {
     let mut bounded = config(50, 50);
     bounded.limits.max_miners = 3;

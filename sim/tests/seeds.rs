@@ -63,6 +63,7 @@ const PAST: &[(u64, &str)] = &[
     (90_000_395, "world: a mask that was widened and narrowed while a share was on its way"),
     (90_001_175, "world: a coinbase of another length is another one"),
     (91_000_096, "engine: a pool without weight that came back kept its work for longer"),
+    (92_001_236, "engine: lines that are no Stratum were counted for as long as a connection stood"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

@@ -27,7 +27,7 @@ const HANDSHAKE: Span = Span::secs(30);
 /// A miner that comes before the pools were probed for the first time waits for that this long at most: it is to have
 /// its answer within 200 ms.
 const PROBE_PATIENCE: Span = Span::millis(150);
-/// After this many lines that are not Stratum the connection is closed.
+/// After this many lines in a row that are not Stratum the connection is closed.
 const MOST_BAD_LINES: u32 = 20;
 /// A miner that has not read what was sent for this long is closed.
 const CLOGGED_FOR: Span = Span::secs(30);
@@ -253,6 +253,9 @@ impl Engine {
             Ok(read) => read,
             Err(what) => return self.miner_bad_line(id, &what, now, out),
         };
+        if let Some(miner) = self.miners.get_mut(&id) {
+            miner.bad_lines = 0;
+        }
         let conn = Conn::Miner(id);
         match message {
             MinerRequest::Submit(submit) => self.submit(id, request, &submit, now, out),

@@ -23,7 +23,7 @@ use crate::timers::TimerKind;
 
 /// Longest line that a pool may send, in bytes.
 const LONGEST_LINE: usize = 256 * 1024;
-/// After this many lines that cannot be used the connection is closed.
+/// After this many lines in a row that cannot be used the connection is closed.
 const MOST_BAD_LINES: u32 = 100;
 /// With more bytes than this waiting to be written the pool counts as dead.
 const MOST_QUEUED: u32 = 512 * 1024;
@@ -173,6 +173,7 @@ impl Engine {
             Err(what) => return self.pool_bad_line(id, what, now, out),
         };
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        upstream.bad_lines = 0;
         let pool = upstream.pool;
         let conn = Conn::Upstream(id);
         match message {

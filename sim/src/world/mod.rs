@@ -362,6 +362,8 @@ impl<P: Proxy> World<P> {
             match self.owner_of_job(index) {
                 // No pool of today may bear what it rolls.
                 None if miner.mask_refusals > 0 || miner.rolls_at_will => {}
+                // It was told to, a moment ago.
+                _ if self.model.subscribes_again(index, self.now_us) => {}
                 _ if !miner.authorised => missing.push(format!("{who}: not authorised")),
                 None => missing.push(format!("{who}: no job of a pool")),
                 Some(pool) => {

@@ -389,6 +389,11 @@ impl Model {
         }
     }
 
+    /// This worker was made to subscribe again, and had no time to do so yet.
+    pub(super) fn subscribes_again(&self, worker: usize, now_us: u64) -> bool {
+        self.renegotiated.get(&worker).is_some_and(|at| now_us < at + 10_000_000)
+    }
+
     /// A miner cannot work for this pool any more.
     fn loses(&mut self, id: MinerId, pool: usize) {
         let Some(side) = self.sides.get_mut(&id) else { return };
