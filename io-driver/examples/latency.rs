@@ -2,6 +2,10 @@
 //! through dpmp, all in one run on loopback. Also how long a job takes from the pool to the miners; the jobs of a switch,
 //! which no pool has just sent, are left out. There are two pools, each a thread of its own; their jobs come in turns.
 //!
+//! HAProxy and dpmp stand first before one pool (weights 100:0), then before two (50:50). Before two, HAProxy gives each
+//! miner to one of them for good, so that a job goes to half of the connections; dpmp has a connection to each for every
+//! miner, and a job goes to all, as half of the miners stand by.
+//!
 //! ```text
 //! cargo build --release && cargo run --release -p dpmp --example latency -- [MINERS] [SECONDS] [SHARES_A_SECOND]
 //! ```
@@ -253,14 +257,14 @@ impl Drop for Running {
     }
 }
 
-fn haproxy(dir: &std::path::Path, pools: [SocketAddr; 2]) -> Result<(Running, u16)> {
+fn haproxy(dir: &std::path::Path, pools: &[SocketAddr]) -> Result<(Running, u16)> {
     let port = free_port()?;
     let config = dir.join("haproxy.cfg");
+    let servers: String = pools.iter().enumerate().map(|(i, pool)| format!(" server s{i} {pool}\n")).collect();
     fs::write(
         &config,
         format!(
-            "global\n nbthread 1\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\nfrontend f\n bind 127.0.0.1:{port}\n default_backend b\nbackend b\n balance roundrobin\n server a {}\n server b {}\n",
-            pools[0], pools[1]
+            "global\n nbthread 1\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\nfrontend f\n bind 127.0.0.1:{port}\n default_backend b\nbackend b\n balance roundrobin\n{servers}"
         ),
     )?;
     let child = Command::new("haproxy").arg("-f").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -269,16 +273,17 @@ fn haproxy(dir: &std::path::Path, pools: [SocketAddr; 2]) -> Result<(Running, u1
     Ok((running, port))
 }
 
-fn dpmp(dir: &std::path::Path, pools: [SocketAddr; 2]) -> Result<(Running, u16)> {
+fn dpmp(dir: &std::path::Path, pools: [SocketAddr; 2], weights: [u32; 2]) -> Result<(Running, u16)> {
     let (port, metrics) = (free_port()?, free_port()?);
     let config = dir.join("config_v2.json");
+    let [weight_a, weight_b] = weights;
     let [a, b] = pools.map(|pool| {
         format!("{{\"name\":\"p\",\"host\":\"127.0.0.1\",\"port\":{},\"wallet\":\"w\",\"chain\":\"BTC\"}}", pool.port())
     });
     fs::write(
         &config,
         format!(
-            "{{\"listen\":{{\"host\":\"127.0.0.1\",\"port\":{port}}},\"metrics\":{{\"host\":\"127.0.0.1\",\"port\":{metrics}}},\"pools\":{{\"A\":{a},\"B\":{b}}},\"scheduler\":{{\"poolA_weight\":50,\"poolB_weight\":50}}}}"
+            "{{\"listen\":{{\"host\":\"127.0.0.1\",\"port\":{port}}},\"metrics\":{{\"host\":\"127.0.0.1\",\"port\":{metrics}}},\"pools\":{{\"A\":{a},\"B\":{b}}},\"scheduler\":{{\"poolA_weight\":{weight_a},\"poolB_weight\":{weight_b}}}}}"
         ),
     )?;
     let binary: PathBuf =
@@ -335,16 +340,18 @@ fn main() -> Result<()> {
         Ok(())
     };
     report("straight", addrs[0])?;
-    match haproxy(&dir, addrs) {
-        Ok((running, port)) => {
-            report("haproxy", SocketAddr::from(([127, 0, 0, 1], port)))?;
-            drop(running);
+    for (pools, weights) in [(1, [100, 0]), (2, [50, 50])] {
+        match haproxy(&dir, &addrs[..pools]) {
+            Ok((running, port)) => {
+                report(&format!("haproxy {pools}"), SocketAddr::from(([127, 0, 0, 1], port)))?;
+                drop(running);
+            }
+            Err(error) => println!("haproxy    left out: {error}"),
         }
-        Err(error) => println!("haproxy    left out: {error}"),
+        let (running, port) = dpmp(&dir, addrs, weights)?;
+        report(&format!("dpmp {pools}"), SocketAddr::from(([127, 0, 0, 1], port)))?;
+        drop(running);
     }
-    let (running, port) = dpmp(&dir, addrs)?;
-    report("dpmp", SocketAddr::from(([127, 0, 0, 1], port)))?;
-    drop(running);
     fs::remove_dir_all(&dir)?;
     Ok(())
 }
