@@ -64,6 +64,7 @@ const PAST: &[(u64, &str)] = &[
     (90_001_175, "world: a coinbase of another length is another one"),
     (91_000_096, "engine: a pool without weight that came back kept its work for longer"),
     (92_001_236, "engine: lines that are no Stratum were counted for as long as a connection stood"),
+    (642_478_673_725_136, "engine: a miner whose only pool fitted no more was not kept alive"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

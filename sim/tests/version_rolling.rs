@@ -415,6 +415,21 @@ fn a_pool_that_never_answers_configure() {
     assert_eq!(rig.at_upstream(silent).shares.len(), 1);
 }
 
+#[test]
+fn a_miner_whose_only_pool_fits_no_more_is_kept_alive() {
+    let mut rig = Rig::new(config(100, 0), &masks(BIP_320, BIP_320));
+    // It rolls, and was told of no mask.
+    rig.miner_ready(1, "NerdQAxe+/1.0.30");
+    pool(&mut rig, A, BIP_320, 8);
+    rig.pool(A, r#"{"id":null,"method":"mining.set_version_mask","params":["0000e000"]}"#);
+    // The pool answers pings and sends no job.
+    for _ in 0..12 {
+        rig.miner_got(1);
+        rig.wait_lively(Span::secs(45));
+        assert!(methods(&rig.miner_got(1)).contains(&"mining.notify".into()), "{}", rig.log);
+    }
+}
+
 /// How often it was said that a miner is held off this pool for its mask.
 fn said_of_mask(rig: &Rig, of: PoolId) -> usize {
     let held = |n: &&Notice| matches!(n, Notice::PoolHeldOff { pool, why: HeldOff::VersionMask, .. } if *pool == of);

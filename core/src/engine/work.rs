@@ -254,13 +254,10 @@ impl Engine {
             Issue::Done => {}
             Issue::Unfit(pool, unfit) => {
                 let working = |engine: &Engine| engine.miners.get(&id).and_then(|miner| miner.working);
-                let before = working(self).map(|working| working.upstream);
+                let before = working(self);
                 self.hold_off(id, pool, unfit, now, out);
                 // Where there is no other pool it has to be sent all the same.
-                let newest = before.and_then(|upstream| self.upstreams.get(&upstream)).and_then(|u| u.job);
-                let stays =
-                    |working: &Working| Some(working.upstream) == before && working.job.map(|(key, _)| key) != newest;
-                if working(self).is_some_and(|working| stays(&working)) {
+                if before.is_some() && working(self) == before {
                     self.issue(id, clean, why, now, out);
                 }
             }
