@@ -39,6 +39,8 @@ const READS_A_TURN: usize = 4;
 const PATIENT_A_TURN: usize = 8;
 /// Connections that nobody mines on which are read in one turn, however many others there are.
 const SPARE_A_TURN: usize = 1;
+/// Requests of other threads that are served in one turn.
+const MOST_REQUESTS: usize = 32;
 /// Ticks in one turn. The engine's next deadline is always later than the last, so more than a few are a bug of ours.
 const TICKS_A_TURN: usize = 64;
 /// The engine's memory is looked at, and handed on if it changed, this often.
@@ -319,7 +321,13 @@ impl EventLoop {
     fn take_requests(&mut self) {
         self.dialer.take_answers(self.clock.now(), self.poll.registry());
         self.settle();
-        while let Ok(request) = self.requests.try_recv() {
+        for taken in 0.. {
+            // Whoever asks for a lot waits: miners come in between.
+            if taken == MOST_REQUESTS {
+                self.handle.wake();
+                break;
+            }
+            let Ok(request) = self.requests.try_recv() else { break };
             match request {
                 Request::Engine(command) => {
                     if command == Command::Drain {

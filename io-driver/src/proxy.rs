@@ -154,6 +154,7 @@ impl Proxy {
             (options, live)
         });
         let live = dashboard.as_ref().map(|(_, live)| live.clone());
+        let weights = live.clone();
         let places = origin.state.map(|state| Places { state });
         let (clock, stopwatch) = (Clock::start(), Stopwatch::default());
         let Started { memory, reporter, statistics, books, thread: counting } =
@@ -190,8 +191,13 @@ impl Proxy {
         open_metrics(&mut ports, &config, &http.handle());
         say_listening(&config, &ports.miners(), &origin.config);
         let ports = Arc::new(Mutex::new(ports));
-        let running =
-            Running { handle: handle.clone(), server: http.handle(), metrics: metrics.clone(), ports: ports.clone() };
+        let running = Running {
+            handle: handle.clone(),
+            server: http.handle(),
+            metrics: metrics.clone(),
+            ports: ports.clone(),
+            weights,
+        };
         let reloader = origin.file.map(|(file, text)| Reloader::new(file, text, said, running));
         let dashboard = match dashboard {
             Some((options, live)) => {

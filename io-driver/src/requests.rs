@@ -78,6 +78,12 @@ impl LoopHandle {
         Ok((LoopHandle { requests, waker }, receiver))
     }
 
+    /// The loop looks again at what it was asked.
+    pub(crate) fn wake(&self) {
+        // It cannot fail but for a loop that has ended.
+        let _ = self.waker.wake();
+    }
+
     /// Hands a request to the loop. Never waits.
     pub(crate) fn send(&self, request: Request) -> Result<(), NotTaken> {
         self.requests.try_send(request).map_err(|_| NotTaken)?;

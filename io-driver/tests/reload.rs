@@ -412,3 +412,38 @@ fn a_log_that_cannot_be_written_stops_no_miner() {
     assert_eq!(proxy.ended().0.code(), Some(0));
     assert!(read().contains("process_exiting"));
 }
+
+#[test]
+fn what_an_edit_takes_away_is_forgotten() {
+    let (a, b) = (Pool::start("deadbeef", 8), Pool::start("cafe", 4));
+    let folder = folder("forgotten");
+    let (port, metrics) = (free_port(), free_port());
+    let mut text = config(port, metrics, [a.address, b.address]);
+    text["dashboard"] = json!({"host": "127.0.0.1", "port": free_port()});
+    text["pools"]["C"] = json!({"host": "127.0.0.1", "port": b.address.port(), "wallet": "walletC"});
+    let path = folder.join("config_v2.json");
+    fs::write(&path, text.to_string()).unwrap();
+    // Somebody has moved the slider, and nobody looks at the page.
+    let moved = folder.join("weights_override.json");
+    let weights = json!({"poolA_weight": 90.0, "poolB_weight": 10.0, "poolC_weight": 0.0});
+    fs::write(&moved, weights.to_string()).unwrap();
+    let mut command = dpmp();
+    command.arg("--config").arg(&path);
+    let mut proxy = Proxy::run(command, folder.clone(), port, metrics);
+    proxy.event("weights_override_loaded");
+    let series = || get(metrics, "/metrics").1;
+    wait_for("its levels", || series().contains("dpmp_split_target_ratio{pool=\"C\"").then_some(()));
+    text["pools"].as_object_mut().unwrap().remove("C");
+    replace(&path, &text.to_string());
+    proxy.event("config_reloaded");
+    for gone in ["dpmp_split_target_ratio", "dpmp_pool_hashrate", "dpmp_pool_payout", "dpmp_pool_height"] {
+        let line = format!("{gone}{{");
+        let stays = || series().lines().any(|l| l.starts_with(&line) && l.contains("pool=\"C\""));
+        wait_for(gone, || (!stays()).then_some(()));
+    }
+    text["scheduler"] = json!({"poolA_weight": 70, "poolB_weight": 30});
+    replace(&path, &text.to_string());
+    wait_for("the end of what was moved", || (!moved.exists()).then_some(()));
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().0.code(), Some(0));
+}

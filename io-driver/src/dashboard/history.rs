@@ -85,11 +85,16 @@ pub(super) struct Now {
     pub(super) miners: u32,
 }
 
+/// A clock that is behind for so many samples, ten minutes, was set back: what is newer is no more.
+const BELIEVED: u32 = 600;
+
 /// The rings.
 pub(super) struct History {
     rings: [VecDeque<Bucket>; 3],
     open: Open,
     sampled: Option<u64>,
+    /// Samples in a row whose time was before what is kept.
+    behind: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,7 +116,7 @@ impl Open {
 
 impl History {
     pub(super) fn new() -> History {
-        History { rings: Default::default(), open: Open::new(), sampled: None }
+        History { rings: Default::default(), open: Open::new(), sampled: None, behind: 0 }
     }
 
     /// What was kept by [`History::save`]; empty if there is nothing, or nothing that can be used.
@@ -172,6 +177,14 @@ impl History {
             _ => 1,
         };
         self.sampled = Some(unix);
+        // After a power cut a clock may be behind until the network has told the time.
+        let newest = self.rings[0].back().map_or(0, |bucket| bucket.index);
+        if unix / RANGES[0].0 < newest && self.behind < BELIEVED {
+            self.behind += 1;
+            self.open = Open::new();
+            return;
+        }
+        self.behind = 0;
         let mut open = std::mem::replace(&mut self.open, Open::new());
         for (slot, bucket) in open.pools.iter_mut().enumerate() {
             let target = now.weights.get(slot).copied().unwrap_or(0);

@@ -100,10 +100,7 @@ impl Shared {
     /// The config in force; its weights are the file's.
     fn config(&self) -> Arc<Config> {
         let Some(reloader) = &self.reloader else { return self.fixed.clone() };
-        let config = reloader.standing().config.clone();
-        // Weights that somebody edited in the file take the place of those that were moved here.
-        self.live.reconfigured(&config.scheduler.weights);
-        Arc::new(config)
+        Arc::new(reloader.standing().config.clone())
     }
 
     /// Where miners connect now.

@@ -62,6 +62,16 @@ impl ChainSeries {
         Ok(series)
     }
 
+    /// There is no such pool any more; an error is that there was none.
+    pub(super) fn forget(&self, letter: &str) {
+        for series in [&self.height, &self.network_difficulty, &self.expected, &self.odds, &self.blocks] {
+            let _ = series.remove_label_values(&[letter]);
+        }
+        for payout in PAYOUTS {
+            let _ = self.payout.remove_label_values(&[letter, payout]);
+        }
+    }
+
     /// Fills them.
     pub(super) fn show(&self, pool: &Pool) {
         let label = &[pool.pool.as_str()];

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dpmp_core::config::MAX_POOLS;
 use dpmp_core::ledger::Window;
 use prometheus::{Error, Gauge, GaugeVec, IntGauge};
 
 use super::chain::ChainSeries;
 use super::series::Maker;
 use crate::logs::redact;
-use crate::statistics::Snapshot;
 use crate::statistics::snapshot::{ByWindow, Rate, Worker};
+use crate::statistics::{Snapshot, slot_letter};
 
 /// Workers with series of their own; those with the most work in the last hour.
 const MOST_WORKERS: usize = 200;
@@ -201,6 +202,9 @@ impl MeasuredSeries {
                 series.set(best.as_ref().map_or(0.0, |best| best.difficulty));
             }
         }
+        if !snapshot.pools.is_empty() {
+            (snapshot.pools.len()..MAX_POOLS).for_each(|index| self.forget(&slot_letter(index)));
+        }
         let connected = snapshot.workers.iter().filter(|worker| worker.connections > 0).count();
         self.workers.with_label_values(&["connected"]).set(connected as f64);
         self.workers.with_label_values(&["gone"]).set((snapshot.workers.len() - connected) as f64);
@@ -210,6 +214,22 @@ impl MeasuredSeries {
         self.total_work.set(snapshot.totals.work);
         let listed = if self.per_worker.load(Ordering::Relaxed) { &snapshot.workers[..] } else { &[] };
         self.workers(listed);
+    }
+
+    /// A slot without a pool has no levels; an error is that it had none.
+    fn forget(&self, letter: &str) {
+        for window in Window::ALL {
+            let labels = &[letter, window.label()];
+            for series in [&self.pool_hashrate, &self.split, &self.split_target, &self.split_error] {
+                let _ = series.remove_label_values(labels);
+            }
+            let _ = self.split_low.remove_label_values(labels);
+            let _ = self.split_high.remove_label_values(labels);
+        }
+        for scope in ["session", "all_time"] {
+            let _ = self.pool_best.remove_label_values(&[letter, scope]);
+        }
+        self.chain.forget(letter);
     }
 
     fn workers(&self, workers: &[Worker]) {

@@ -51,6 +51,9 @@ impl Recorder {
     pub fn config(&mut self, config: &Config) {
         self.metrics.measured.per_worker(config.metrics_per_worker);
         self.metrics.fleet.set(i64::from(config.scheduler.mode == Mode::Fleet));
+        for gone in self.pools.iter().skip(config.pools.len()) {
+            gone.difficulty.set(f64::NAN);
+        }
     }
 
     /// The loop has measured something.

@@ -19,6 +19,9 @@ use crate::state::safe;
 
 /// Blocks that are shown; the file holds all.
 const SHOWN: usize = 100;
+/// A pool whose blocks come oftener than so many a minute is on no chain worth waiting for the disk: the rest are written,
+/// and reach the disk when the system pleases.
+const SYNCED_A_MINUTE: u32 = 10;
 /// Lines of one pool in the file; and lines in the one for more.
 pub const MOST: u64 = 10_000;
 
@@ -67,6 +70,8 @@ pub struct Blocks {
     of_pool: BTreeMap<String, u64>,
     /// Lines in the file for more.
     more: u64,
+    /// By pool: a minute since 1970, and lines that were waited for in it.
+    synced: BTreeMap<String, (u64, u32)>,
 }
 
 /// What the files tell.
@@ -89,7 +94,8 @@ fn more(path: &Path) -> PathBuf {
 impl Blocks {
     /// Reads the files. A line that cannot be read is passed over, and stays where it is.
     pub fn open(path: &Path) -> (Blocks, Found) {
-        let mut blocks = Blocks { path: path.to_owned(), most: MOST, of_pool: BTreeMap::new(), more: 0 };
+        let mut blocks =
+            Blocks { path: path.to_owned(), most: MOST, of_pool: BTreeMap::new(), more: 0, synced: BTreeMap::new() };
         let mut found = Found::default();
         found.read(path);
         blocks.of_pool.clone_from(&found.of_pool);
@@ -107,15 +113,27 @@ impl Blocks {
         &self.path
     }
 
-    /// Appends a block, to the disk.
+    /// Whether this pool's line is to be on the disk before anything else is done.
+    fn waits(&mut self, block: &BlockLine) -> bool {
+        let minute = block.at / 60;
+        let (of, lines) = self.synced.entry(block.pool.clone()).or_default();
+        if *of != minute {
+            (*of, *lines) = (minute, 0);
+        }
+        *lines = lines.saturating_add(1);
+        *lines <= SYNCED_A_MINUTE
+    }
+
+    /// Appends a block, to the disk unless the pool has one with nearly every share.
     pub fn append(&mut self, block: &BlockLine) -> io::Result<()> {
+        let waits = self.waits(block);
         let mut line = serde_json::to_vec(block)?;
         line.push(b'\n');
         if !self.of_pool.contains_key(&block.pool) {
             self.of_pool.insert(block.pool.clone(), 0);
         }
         if let Some(lines) = self.of_pool.get_mut(&block.pool).filter(|lines| **lines < self.most) {
-            append_lines(&self.path, &line, true)?;
+            append_lines(&self.path, &line, waits)?;
             *lines += 1;
             return Ok(());
         }
@@ -124,7 +142,7 @@ impl Blocks {
             fs::rename(&more, safe::previous(&more))?;
             self.more = 0;
         }
-        append_lines(&more, &line, true)?;
+        append_lines(&more, &line, waits)?;
         self.more += 1;
         Ok(())
     }
@@ -227,6 +245,16 @@ mod tests {
         assert_eq!((found.latest[99].at, found.of_pool["A pool:1"]), (150, 151));
         assert!(found.trouble[0].contains("1 lines"));
         assert_eq!(found.bests.overall().unwrap().difficulty, Work::nearest(1.5));
+    }
+
+    #[test]
+    fn only_the_first_blocks_of_a_minute_are_waited_for() {
+        let (mut blocks, _) = Blocks::open(&file("waits"));
+        let mut waited = |at, pool| blocks.waits(&block(at, pool));
+        assert_eq!((0..60).filter(|at| waited(*at, "A easy:1")).count(), 10);
+        assert!(waited(3, "B real:1"), "no pool's blocks cost another's");
+        assert_eq!((60..120).filter(|at| waited(*at, "A easy:1")).count(), 10);
+        assert!(waited(600, "A easy:1"));
     }
 
     /// A test network beside a real one: neither the disk is filled, nor the one real block lost, nor the latest.

@@ -69,7 +69,8 @@ fn difference(path: &[String], old: Option<&Node>, new: Option<&Node>) -> Differ
     if mask != Mask::None && old.is_some() && old == new {
         new = new.map(|text| text + " (another)");
     }
-    let path = path.join(".").chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    // A worker that is pinned may be called like a wallet.
+    let path = redact(&path.join(".")).chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect();
     Difference { path, old, new, masked: mask != Mask::None }
 }
 

@@ -21,6 +21,7 @@ use log::Level;
 use serde::Serialize;
 
 use crate::http::ServerHandle;
+use crate::live_weights::LiveWeights;
 use crate::logs::line;
 use crate::metrics::Metrics;
 use crate::requests::LoopHandle;
@@ -171,6 +172,8 @@ pub struct Running {
     pub metrics: Metrics,
     /// Where everything listens.
     pub ports: Arc<Mutex<Ports>>,
+    /// The memory of weights that were moved, if there is one.
+    pub weights: Option<Arc<LiveWeights>>,
 }
 
 /// The one path on which a config changes. Cheap to clone. Reading never waits; [`Reloader::apply`], [`Reloader::reload`] and
@@ -352,6 +355,9 @@ impl Reloader {
         }
         let problems = self.0.file.understand(text).map(|parsed| parsed.warnings).unwrap_or_default();
         plan.carry_out(&mut self.ports(), &self.0.running).map_err(ApplyError::Refused)?;
+        if let Some(weights) = &self.0.running.weights {
+            weights.reconfigured(&config.scheduler.weights);
+        }
         let standing = Standing { text: text.to_owned(), version: verdict.version.clone(), config, refused: None };
         *self.0.standing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(standing);
         let series = &self.0.running.metrics.ops;

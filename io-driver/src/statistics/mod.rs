@@ -39,6 +39,7 @@ use latency::Readings;
 pub use latency::{Measured, Stopwatch};
 use live::Live;
 pub use snapshot::Snapshot;
+pub(crate) use take::slot_letter;
 
 /// A longer absence than this is a wall clock that was wrong, now or then: it counts as none.
 const LONGEST_REST: Span = Span::mins(365 * 24 * 60);

@@ -328,7 +328,8 @@ impl Subject<'_> {
     }
 }
 
-fn slot_letter(index: usize) -> String {
+/// The letter of a slot: A is 0.
+pub(crate) fn slot_letter(index: usize) -> String {
     PoolId(u8::try_from(index).unwrap_or(u8::MAX)).to_string()
 }
 

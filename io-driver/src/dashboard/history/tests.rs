@@ -80,9 +80,17 @@ fn rings_are_bounded_and_come_back() {
 #[test]
 fn a_clock_that_goes_back_leaves_an_order() {
     let mut history = History::new();
-    for second in [1000, 1001, 500, 501, 502] {
+    for second in (1000..1200).chain(0..300) {
         history.sample(START + second, &now());
     }
+    let newest = |history: &History| history.rings[0].back().unwrap().index;
+    assert_eq!((history.rings[0].len(), newest(&history)), (20, (START + 1199) / 10), "it may be right again soon");
+    history.sample(START + 1200, &now());
+    assert_eq!((history.rings[0].len(), newest(&history)), (21, (START + 1200) / 10));
+    // It was set back for good.
+    for second in 0..=602 {
+        history.sample(START + second - 100, &now());
+    }
     let indices: Vec<u64> = history.rings[0].iter().map(|bucket| bucket.index).collect();
-    assert!(indices.is_sorted() && *indices.last().unwrap() == (START + 502) / 10);
+    assert!(indices.is_sorted() && *indices.last().unwrap() == (START + 502) / 10, "{indices:?}");
 }
