@@ -92,24 +92,36 @@ stop_old() {
     all=$(printf '%s %s' "$(cat "$share/v2-services" 2>/dev/null || :)" "$1" | tr -s ' ' '\n' | sort -u | tr '\n' ' ')
     printf '%s\n' "$all" | sed 's/^ *//; s/ *$//' >"$share/v2-services.new.$$"
     mv -f "$share/v2-services.new.$$" "$share/v2-services"
-    for old in $1; do
-        systemctl --user disable --now "$old" 2>/dev/null || :
+    # Until dpmp has started in its place there is a way back by itself.
+    rm -f "$share/v2-replaced"
+    for each in $1; do
+        systemctl --user disable --now "$each" 2>/dev/null || :
     done
 }
 back_to_old() {
     systemctl --user disable --now "$service" 2>/dev/null || :
-    for old in $1; do
-        systemctl --user enable --now "$old" || :
+    runs=no
+    for each in $1; do
+        ! systemctl --user enable --now "$each" || runs=yes
     done
+    [ "$runs" = yes ] || systemctl --user enable --now "$service" || :
+}
+replaced() {
+    [ "$check" = yes ] || [ ! -f "$share/v2-services" ] || : >"$share/v2-replaced"
 }
 start_new() {
     if systemctl --user "$1" "$service"; then
         rm -f "$pending"
+        replaced
         return 0
     fi
     if [ -n "$old" ]; then
         back_to_old "$old"
-        warn "dpmp did not start, so DPMP v2 runs again: journalctl --user -u dpmp says why"
+        if [ "$runs" = yes ]; then
+            warn "dpmp did not start, so DPMP v2 runs again: journalctl --user -u dpmp says why"
+        else
+            warn "neither dpmp nor DPMP v2 ($old) starts: journalctl --user -u dpmp says why; dpmp goes on trying"
+        fi
     else
         warn "dpmp did not start yet: journalctl --user -u dpmp says why; it goes on trying by itself"
     fi
@@ -134,11 +146,14 @@ if has_systemd; then
         check_ports "$(config_ports "$program")"
         step "starting dpmp with the machine from now on" systemctl --user enable "$service"
         if ! active "$service"; then
-            old=$(cat "$share/v2-services" 2>/dev/null || :)
+            # A DPMP v2 that dpmp has replaced long ago is no way back by itself.
+            old=
+            [ -f "$share/v2-replaced" ] || old=$(cat "$share/v2-services" 2>/dev/null || :)
             step "starting dpmp" start_new start
         elif [ "$changed" = yes ]; then
             step "starting dpmp anew; miners come back by themselves" start_new restart
         else
+            replaced
             say "dpmp runs already, and nothing has changed for it"
         fi
     else

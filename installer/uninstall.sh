@@ -43,7 +43,7 @@ fi
 way_back=$(cat "$share/v2-services" 2>/dev/null || :)
 gone "$bin"
 gone "$bin.before"
-for file in upgrade.sh config_v2_example.json v2-services restart-pending install.sh systemd/dpmp.service lib.sh uninstall.sh; do
+for file in upgrade.sh config_v2_example.json v2-services v2-replaced restart-pending install.sh systemd/dpmp.service lib.sh uninstall.sh; do
     gone "$share/$file"
 done
 for folder in "$share/systemd" "$share" "$dir/bin"; do

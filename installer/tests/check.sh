@@ -251,6 +251,14 @@ over_v2() {
     cmp -s "$T/v2/best_shares.json" "$HOME/dpmp/dpmp/best_shares.json" || fail 'the best shares have changed'
     same_values "$T/v2/config_v2.json" "$HOME/dpmp/dpmp/config_v2.json"
     [ "$(find "$HOME/dpmp/dpmp" -name 'config_v2.json.backup.*' | wc -l)" = 1 ] || fail 'there is not one backup'
+    # Long after, dpmp does not start once: that is no reason to go back to a DPMP v2 that it has replaced.
+    rm -f "$STUB/active-dpmp.service"
+    : >"$STUB/fail-start"
+    run 0 "$here/install.sh" --binary "$binary"
+    has 'it goes on trying by itself'
+    [ -e "$STUB/enabled-dpmp.service" ] && [ ! -e "$STUB/enabled-dpmpv2.service" ] || fail 'v2 is back'
+    rm "$STUB/fail-start"
+    run 0 "$here/install.sh" --binary "$binary"
     run 0 "$HOME/dpmp/share/uninstall.sh"
     has 'DPMP v2 runs again after: systemctl --user enable --now dpmpv2-nicegui.service dpmpv2.service'
     [ -e "$HOME/dpmp/dpmpv2_run.log" ] || fail "v2's log is gone"
