@@ -15,6 +15,8 @@ pub(crate) struct Acceptance {
     refused: u64,
     /// The difficulty of a share, weighted by work; 0 before the first.
     share: u128,
+    /// The work that was judged; counted until it is as much as is remembered.
+    seen: u128,
     /// When it judged last.
     at: Time,
 }
@@ -42,10 +44,10 @@ impl Acceptance {
         let left = |from: u128, to: u128| (from * (u128::from(FORGET.0) - passed) + to * passed) / u128::from(FORGET.0);
         self.refused = left(u128::from(self.refused), 0) as u64;
         self.share = left(self.share, work).max(1);
+        self.learn_share(work);
         let memory = MEMORY * self.share;
-        let part = if memory >= 1 << 64 { work / (memory >> 32) } else { (work << 32) / memory };
         // One share of another kind is no more than a tenth of what is known.
-        let part = part.min(u128::from(ONE / 10));
+        let part = part(work, memory).min(u128::from(ONE / 10));
         let moved = |from: u128, to: u128| {
             let by = (from.abs_diff(to) * part) >> 32;
             if to > from { from + by } else { from - by }
@@ -54,11 +56,32 @@ impl Acceptance {
         self.share = moved(self.share, work).max(1);
     }
 
+    /// At first each share says what shares are like as much as all before it, and what was refused is so much work: else
+    /// a large share that is refused after a few small ones would be made up for many times.
+    fn learn_share(&mut self, work: u128) {
+        if self.seen >= MEMORY * self.share {
+            return;
+        }
+        self.seen += work;
+        let news = part(work, self.seen);
+        let share = (self.share * (u128::from(ONE) - news) + work * news) >> 32;
+        let (before, share) = (self.share, share.max(1));
+        self.share = share;
+        let refused = u128::from(self.refused) * part(before.min(share), share) >> 32;
+        // Smaller shares do not make more of it.
+        self.refused = refused as u64;
+    }
+
     /// The part accepted, parts per million, never below half.
     pub(crate) fn parts(&self) -> u32 {
         let refused = (u128::from(self.refused) * 1_000_000 / u128::from(ONE)) as u32;
         (1_000_000 - refused.min(1_000_000)).max(LEAST)
     }
+}
+
+/// `of` a whole that is at least as large, in units of 2^-32; 2^32 is all of it.
+fn part(of: u128, whole: u128) -> u128 {
+    if whole >= 1 << 64 { of / (whole >> 32) } else { (of << 32) / whole.max(1) }
 }
 
 #[cfg(test)]
@@ -97,6 +120,21 @@ mod tests {
                 pool.judged(work(size), i >= 40, Time::ZERO);
             }
             assert!((38.0..=42.0).contains(&repaid), "{before} {size}: {repaid} of 40");
+        }
+    }
+
+    #[test]
+    fn what_large_shares_lost_at_first_is_repaid_once() {
+        for (small, size) in [(1, 10_000u128), (100, 1_000), (1_000, 100), (3, 1 << 30)] {
+            let mut pool = Acceptance::default();
+            (0..small).for_each(|_| pool.judged(work(1), true, Time::ZERO));
+            // Five of the first ten large shares are refused.
+            let mut repaid = 0.0;
+            for i in 0..5_000 {
+                repaid += 1.0 - f64::from(pool.parts()) / 1e6;
+                pool.judged(work(size), i >= 10 || i % 2 == 0, Time::ZERO);
+            }
+            assert!((4.0..=6.0).contains(&repaid), "{small} of 1, then of {size}: {repaid} of 5");
         }
     }
 

@@ -65,6 +65,8 @@ const PAST: &[(u64, &str)] = &[
     (91_000_096, "engine: a pool without weight that came back kept its work for longer"),
     (92_001_236, "engine: lines that are no Stratum were counted for as long as a connection stood"),
     (642_478_673_725_136, "engine: a miner whose only pool fitted no more was not kept alive"),
+    (94_000_193, "world: a chunk of large shares was taken for all that is known of a pool"),
+    (94_000_428, "engine: a large share that was refused soon after a restart was made up for many times"),
     (910_020, "world: a miner and its pool that end in one step"),
 ];
 

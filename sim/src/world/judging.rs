@@ -19,6 +19,8 @@ pub(super) struct Accepts {
     refused: f64,
     /// The difficulty of a share, weighted by difficulty; 0 before the first.
     share: f64,
+    /// The work that was judged, until it is as much as is remembered.
+    work: f64,
     /// The pool's sums when it was last looked at, and when.
     seen: ShareCounts,
     seen_us: u64,
@@ -38,7 +40,16 @@ impl Accepts {
         let forgotten = ((now_us - self.seen_us) as f64 / FORGET_US).min(1.0);
         self.refused *= 1.0 - forgotten;
         self.share += forgotten * (size - self.share);
-        let news = 1.0 - libm::exp(-all / (200.0 * self.share));
+        if self.work < 200.0 * self.share {
+            self.work += all;
+            let before = self.share;
+            self.share += all / self.work * (size - self.share);
+            self.refused *= before.min(self.share) / self.share;
+        }
+        // One share of another kind is no more than a tenth of what is known.
+        let submits = |counts: &ShareCounts| counts.by_reason.values().sum::<u64>();
+        let most = 1.0 - libm::pow(0.9, (submits(now) - submits(&self.seen)) as f64);
+        let news = (1.0 - libm::exp(-all / (200.0 * self.share))).min(most);
         self.refused += news * (rejected / all - self.refused);
         self.share += news * (size - self.share);
         (self.seen, self.seen_us) = (now.clone(), now_us);
