@@ -187,6 +187,28 @@ fn the_first_password_is_in_a_file_and_becomes_ones_own() {
 }
 
 #[test]
+fn a_reset_mends_an_unusable_file_and_revokes_at_once() {
+    let folder = folder("web-reset");
+    fs::write(folder.join("auth.json"), "nonsense").unwrap();
+    let site = Site::start_in(&folder, "", None);
+    let reset = || {
+        let output = dpmp().args(["reset-password", "--config"]).arg(folder.join("config_v2.json")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        fs::read_to_string(folder.join("dashboard-password.txt")).unwrap().trim().to_owned()
+    };
+    let answer = site.stranger().post("/api/v1/login", r#"{"password":"guess"}"#);
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("no_passwords")));
+    let owner = Browser::signed_in(site.port, &reset());
+    let token = owner.post("/api/v1/tokens", r#"{"name":"script"}"#).json()["token"].as_str().unwrap().to_owned();
+    let new = reset();
+    let bearer = format!("Bearer {token}");
+    let script = [("Authorization", bearer.as_str()), ("Origin", "")];
+    let again = site.stranger().send("POST", "/api/v1/tokens", &script, Some(r#"{"name":"mine"}"#));
+    assert_eq!((again.status, owner.get("/api/v1/config").status), (401, 401));
+    Browser::signed_in(site.port, &new);
+}
+
+#[test]
 fn guessing_has_to_wait() {
     let site = Site::start("web-guess", "", Some(PASSWORD));
     let guess = || site.stranger().post("/api/v1/login", r#"{"password":"guess"}"#);

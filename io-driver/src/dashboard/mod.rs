@@ -32,7 +32,7 @@ mod workers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use axum::Router;
@@ -82,9 +82,12 @@ struct Shared {
     fixed: Arc<Config>,
     reloader: Option<Reloader>,
     folder: PathBuf,
-    auth: Option<Auth>,
+    /// Empty while `auth.json` cannot be used.
+    auth: OnceLock<Auth>,
     /// Why nobody can sign in, if so.
     no_auth: String,
+    /// A password that wins over all files.
+    password: Option<String>,
     own_names: Vec<String>,
     handle: LoopHandle,
     board: board::Shared,
@@ -117,7 +120,7 @@ impl Shared {
     }
 
     fn auth(&self) -> Option<&Auth> {
-        self.auth.as_ref()
+        self.auth.get()
     }
 }
 
@@ -133,11 +136,11 @@ impl Dashboard {
         let Parts { config, reloader, folder, password, handle, statistics, clock, feed, live, ports } = parts;
         let history = Some(folder.join("history.json"));
         let (board, thread) = board::start(&config, clock, Sources { feed, statistics }, history)?;
-        let (auth, no_auth) = match Auth::open(&folder, password) {
-            Ok(auth) => (Some(auth), String::new()),
+        let (auth, no_auth) = match Auth::open(&folder, password.clone()) {
+            Ok(auth) => (OnceLock::from(auth), String::new()),
             Err(words) => {
                 line(Level::Warn, "dashboard_read_only").text("text", &words).send();
-                (None, words)
+                (OnceLock::new(), words)
             }
         };
         let shared = Arc::new(Shared {
@@ -146,6 +149,7 @@ impl Dashboard {
             folder,
             auth,
             no_auth,
+            password,
             own_names: host::own_names(),
             handle,
             board,
