@@ -448,6 +448,44 @@ fn a_wallet_needs_the_password_again_and_can_be_locked() {
 }
 
 #[test]
+fn files_are_named_with_the_password_alone_and_never_our_own() {
+    let site = Site::start("web-files", "", Some(PASSWORD));
+    let owner = site.owner();
+    let put = |change: &dyn Fn(&mut Value), password: Option<&str>| {
+        let now = owner.get("/api/v1/config").json();
+        let mut config = now["config"].clone();
+        change(&mut config);
+        let body = json!({"text": config.to_string(), "password": password}).to_string();
+        owner.send("PUT", "/api/v1/config", &[("If-Match", now["version"].as_str().unwrap())], Some(&body))
+    };
+    let log = |name: &'static str| move |config: &mut Value| config["logging"]["file"] = json!(name);
+    let recording = |config: &mut Value| config["recording"]["dir"] = json!("elsewhere");
+    assert_eq!(put(&log("/etc/hostname"), None).json()["error"], "needs_password");
+    assert_eq!(put(&recording, None).json()["error"], "needs_password");
+    let own = put(&log("auth.json"), Some(PASSWORD));
+    assert_eq!(own.status, 422, "{}", own.text());
+    let problems = own.json()["verdict"]["problems"].clone();
+    let flaw = problems.as_array().unwrap().iter().find(|flaw| flaw["path"] == "logging.file").unwrap();
+    assert_eq!((&flaw["severity"], &flaw["value"]), (&json!("error"), &json!("auth.json")), "{flaw}");
+    let mut config = owner.get("/api/v1/config").json()["config"].clone();
+    log("state.json")(&mut config);
+    let check = owner.post("/api/v1/config/check", &json!({"text": config.to_string()}).to_string()).json();
+    assert_eq!((&check["usable"], &check["needs_password"]), (&json!(false), &json!(true)), "{check}");
+    assert_eq!(put(&log("dpmp.log"), Some(PASSWORD)).status, 200);
+    let state = site.stranger().get("/api/v1/state").json();
+    assert!(
+        !state["banners"].as_array().unwrap().iter().any(|b| b["id"].as_str().unwrap().starts_with("pools-")),
+        "{state}"
+    );
+    assert_eq!(put(&|c| c["dashboard"]["lock_wallets"] = json!(true), None).status, 200);
+    for change in [&log("other.log") as &dyn Fn(&mut Value), &recording, &|c| c["logging"]["file"] = Value::Null] {
+        let answer = put(change, Some(PASSWORD));
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("locked")), "{}", answer.text());
+    }
+    assert_eq!(put(&|c| c["logging"]["keep"] = json!(2), None).status, 200, "what names no file may change");
+}
+
+#[test]
 fn a_pool_can_be_tried() {
     let site = Site::start("web-try", "", Some(PASSWORD));
     let owner = site.owner();

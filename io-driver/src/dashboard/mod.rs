@@ -21,6 +21,7 @@ mod host;
 mod links;
 mod logs_api;
 mod mask;
+mod own_files;
 mod recent;
 mod schema;
 mod state;
