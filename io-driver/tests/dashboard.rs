@@ -499,6 +499,17 @@ fn a_pool_can_be_tried() {
     let nobody = support::free_port();
     let bad = owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string()).json();
     assert_eq!((&bad["good"], bad["steps"].as_array().unwrap().len()), (&json!(false), 1), "{bad}");
+    // One at a time: this one says nothing until it is dropped.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let body = json!({"host": "127.0.0.1", "port": silent.local_addr().unwrap().port()}).to_string();
+    let other = owner.clone();
+    let running = std::thread::spawn(move || other.post("/api/v1/test-pool", &body).status);
+    let (socket, _) = silent.accept().unwrap();
+    let busy = owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string());
+    assert_eq!((busy.status, busy.json()["error"].as_str()), (409, Some("busy")));
+    drop((socket, silent));
+    assert_eq!(running.join().unwrap(), 200);
+    assert_eq!(owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string()).status, 200);
 }
 
 #[test]

@@ -96,6 +96,8 @@ struct Shared {
     ports: Arc<Mutex<Ports>>,
     /// Held by whoever hashes a password.
     hashing: tokio::sync::Semaphore,
+    /// Held while a pool is tried.
+    testing: Arc<tokio::sync::Semaphore>,
     /// Held by whoever changes weights or config.
     turn: tokio::sync::Mutex<()>,
 }
@@ -157,6 +159,7 @@ impl Dashboard {
             live,
             ports,
             hashing: tokio::sync::Semaphore::new(1),
+            testing: Arc::new(tokio::sync::Semaphore::new(1)),
             turn: tokio::sync::Mutex::new(()),
         });
         Ok((Dashboard { thread }, routes(&shared)))
