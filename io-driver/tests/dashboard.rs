@@ -531,6 +531,9 @@ fn logs_come_by_cursor_and_downloads_without_names() {
     let find = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(redacted.body.len() > 500 && !find(&redacted.body, "secret-rig") && !find(&redacted.body, "walletA"));
     assert!(find(&owner.get("/api/v1/recording/download?full=1").body, "secret-rig"), "asked for");
+    let log = owner.get("/api/v1/logs/download").text();
+    assert!(log.contains("miner_ready_for_jobs") && !log.contains("secret"), "{log}");
+    assert!(owner.get("/api/v1/logs/download?full=1").text().contains("secret-rig"), "asked for");
     let file = site.proxy.folder.join("redacted.trace");
     fs::write(&file, &redacted.body).unwrap();
     let replay = support::dpmp().arg("replay").arg(&file).output().unwrap();

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::IntoResponse as _;
+use dpmp_core::config::Config;
 use serde_json::json;
 
 use super::answer::{Answer, Refusal, give};
+use super::nameless::Nameless;
 use super::{Shared, body};
-use crate::logs::{self, redact};
+use crate::logs;
 use crate::settings;
 use crate::traces;
 
@@ -84,31 +86,25 @@ pub(super) async fn download(State(shared): State<Arc<Shared>>, uri: Uri) -> Ans
     });
     let text = text.await.map_err(|_| Refusal::failed("the log could not be read"))?;
     let text = text.map_err(|error| Refusal::failed(format!("the log could not be read: {error}")))?;
-    let text =
-        if full { text } else { text.lines().map(|line| redact(&addresses(line)).into_owned() + "\n").collect() };
+    let text = if full { text } else { without_names(nameless(&shared, &shared.config())?, &text) };
     file_answer("dpmp.log.jsonl", "application/jsonl", text.into_bytes())
 }
 
-/// A line with the hosts of IPv4 addresses left out: `192.0.x.x`.
-fn addresses(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let is_part = |c: char| c.is_ascii_digit() || c == '.';
-    let mut rest = line;
-    while let Some(at) = rest.find(is_part) {
-        let (before, after) = rest.split_at(at);
-        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
-        let (number, next) = after.split_at(end);
-        out.push_str(before);
-        match number.parse::<std::net::Ipv4Addr>() {
-            Ok(address) => {
-                let [a, b, ..] = address.octets();
-                out.push_str(&format!("{a}.{b}.x.x"));
-            }
-            Err(_) => out.push_str(number),
-        }
-        rest = next;
-    }
-    out + rest
+fn without_names(mut nameless: Nameless, text: &str) -> String {
+    // A name may be quoted before the line that tells it is one.
+    text.lines().for_each(|line| nameless.learn(line));
+    text.lines().map(|line| nameless.line(line) + "\n").collect()
+}
+
+/// Knows the names of the config and of all workers; its key is forgotten with it.
+fn nameless(shared: &Shared, config: &Config) -> Result<Nameless, Refusal> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| Refusal::failed(error.to_string()))?;
+    let mut nameless = Nameless::new(key);
+    nameless.learn_config(config);
+    let numbers = shared.board.lock().numbers.clone();
+    numbers.workers.iter().for_each(|worker| nameless.name(&worker.name));
+    Ok(nameless)
 }
 
 /// `GET /api/v1/recording`: how much there is.
@@ -173,11 +169,5 @@ mod tests {
         for bad in ["level=warn", "event=share", "text=zzz", "worker=other", "pool=C", "level=info&pool=C"] {
             assert!(!wants(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn addresses_lose_their_hosts() {
-        assert_eq!(addresses("('192.0.2.5', 51234) 1.5 x 10.0.0.1"), "('192.0.x.x', 51234) 1.5 x 10.0.x.x");
-        assert_eq!(addresses("é 1.2.3 ."), "é 1.2.3 .");
     }
 }
