@@ -541,6 +541,32 @@ fn logs_come_by_cursor_and_downloads_without_names() {
 }
 
 #[test]
+fn a_log_file_is_downloaded_with_its_size_and_without_names() {
+    let folder = folder("web-log-file");
+    let pools = [Pool::start("deadbeef", 8), Pool::start("cafe", 4)];
+    let (port, metrics, page) = (free_port(), free_port(), free_port());
+    let more = format!(r#","logging":{{"file":"dpmp.log"}},"dashboard":{{"host":"127.0.0.1","port":{page}}}"#);
+    let config = write_config(&folder, port, metrics, [pools[0].address, pools[1].address], &more);
+    let mut command = dpmp();
+    command.env("DASHBOARD_PASSWORD", PASSWORD).arg("--config").arg(config);
+    let _proxy = Proxy::run(command, folder.clone(), port, metrics);
+    let owner = Browser::signed_in(page, PASSWORD);
+    Miner::connect(port).login("x.secret-rig");
+    let path = folder.join("dpmp.log");
+    wait_for("the miner's line", || fs::read_to_string(&path).ok()?.contains("secret-rig").then_some(()));
+    let size = || fs::metadata(&path).unwrap().len();
+    let before = size();
+    let head = owner.send("HEAD", "/api/v1/logs/download?full=1", &[], None);
+    let told: u64 = head.header("content-length").unwrap().parse().unwrap();
+    assert!(head.status == 200 && head.body.is_empty() && (before..=size()).contains(&told), "{}", head.head);
+    let full = owner.get("/api/v1/logs/download?full=1");
+    assert_eq!(full.header("content-length").unwrap(), full.body.len().to_string());
+    assert!(full.text().contains("secret-rig") && full.body.len() as u64 <= size());
+    let bare = owner.get("/api/v1/logs/download").text();
+    assert!(bare.contains("miner_ready_for_jobs") && !bare.contains("secret"), "{bare}");
+}
+
+#[test]
 fn a_taken_port_stops_no_miner() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let pools = [support::Pool::start("deadbeef", 8), support::Pool::start("cafe", 4)];

@@ -4,7 +4,7 @@
 //! A request's way: `guard` (name, origin, who asks) → a handler → `board` (the model) or a command to the engine. `board`
 //! is fed by facts: `links` knows how pools are reached, `history` what charts show, `timeline` what happened. `auth` keeps
 //! the door. What is shown is put together in `state` and `banners`; the front end in `web` only draws it.
-//! `nameless` takes names out of a log that is downloaded.
+//! `nameless` takes names out of a log that is downloaded, and `pieces` sends it.
 
 mod about;
 mod access;
@@ -24,6 +24,7 @@ mod logs_api;
 mod mask;
 mod nameless;
 mod own_files;
+mod pieces;
 mod recent;
 mod schema;
 mod state;
