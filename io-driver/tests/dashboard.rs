@@ -187,6 +187,28 @@ fn the_first_password_is_in_a_file_and_becomes_ones_own() {
 }
 
 #[test]
+fn a_reset_mends_an_unusable_file_and_revokes_at_once() {
+    let folder = folder("web-reset");
+    fs::write(folder.join("auth.json"), "nonsense").unwrap();
+    let site = Site::start_in(&folder, "", None);
+    let reset = || {
+        let output = dpmp().args(["reset-password", "--config"]).arg(folder.join("config_v2.json")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        fs::read_to_string(folder.join("dashboard-password.txt")).unwrap().trim().to_owned()
+    };
+    let answer = site.stranger().post("/api/v1/login", r#"{"password":"guess"}"#);
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("no_passwords")));
+    let owner = Browser::signed_in(site.port, &reset());
+    let token = owner.post("/api/v1/tokens", r#"{"name":"script"}"#).json()["token"].as_str().unwrap().to_owned();
+    let new = reset();
+    let bearer = format!("Bearer {token}");
+    let script = [("Authorization", bearer.as_str()), ("Origin", "")];
+    let again = site.stranger().send("POST", "/api/v1/tokens", &script, Some(r#"{"name":"mine"}"#));
+    assert_eq!((again.status, owner.get("/api/v1/config").status), (401, 401));
+    Browser::signed_in(site.port, &new);
+}
+
+#[test]
 fn guessing_has_to_wait() {
     let site = Site::start("web-guess", "", Some(PASSWORD));
     let guess = || site.stranger().post("/api/v1/login", r#"{"password":"guess"}"#);
@@ -426,6 +448,44 @@ fn a_wallet_needs_the_password_again_and_can_be_locked() {
 }
 
 #[test]
+fn files_are_named_with_the_password_alone_and_never_our_own() {
+    let site = Site::start("web-files", "", Some(PASSWORD));
+    let owner = site.owner();
+    let put = |change: &dyn Fn(&mut Value), password: Option<&str>| {
+        let now = owner.get("/api/v1/config").json();
+        let mut config = now["config"].clone();
+        change(&mut config);
+        let body = json!({"text": config.to_string(), "password": password}).to_string();
+        owner.send("PUT", "/api/v1/config", &[("If-Match", now["version"].as_str().unwrap())], Some(&body))
+    };
+    let log = |name: &'static str| move |config: &mut Value| config["logging"]["file"] = json!(name);
+    let recording = |config: &mut Value| config["recording"]["dir"] = json!("elsewhere");
+    assert_eq!(put(&log("/etc/hostname"), None).json()["error"], "needs_password");
+    assert_eq!(put(&recording, None).json()["error"], "needs_password");
+    let own = put(&log("auth.json"), Some(PASSWORD));
+    assert_eq!(own.status, 422, "{}", own.text());
+    let problems = own.json()["verdict"]["problems"].clone();
+    let flaw = problems.as_array().unwrap().iter().find(|flaw| flaw["path"] == "logging.file").unwrap();
+    assert_eq!((&flaw["severity"], &flaw["value"]), (&json!("error"), &json!("auth.json")), "{flaw}");
+    let mut config = owner.get("/api/v1/config").json()["config"].clone();
+    log("state.json")(&mut config);
+    let check = owner.post("/api/v1/config/check", &json!({"text": config.to_string()}).to_string()).json();
+    assert_eq!((&check["usable"], &check["needs_password"]), (&json!(false), &json!(true)), "{check}");
+    assert_eq!(put(&log("dpmp.log"), Some(PASSWORD)).status, 200);
+    let state = site.stranger().get("/api/v1/state").json();
+    assert!(
+        !state["banners"].as_array().unwrap().iter().any(|b| b["id"].as_str().unwrap().starts_with("pools-")),
+        "{state}"
+    );
+    assert_eq!(put(&|c| c["dashboard"]["lock_wallets"] = json!(true), None).status, 200);
+    for change in [&log("other.log") as &dyn Fn(&mut Value), &recording, &|c| c["logging"]["file"] = Value::Null] {
+        let answer = put(change, Some(PASSWORD));
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("locked")), "{}", answer.text());
+    }
+    assert_eq!(put(&|c| c["logging"]["keep"] = json!(2), None).status, 200, "what names no file may change");
+}
+
+#[test]
 fn a_pool_can_be_tried() {
     let site = Site::start("web-try", "", Some(PASSWORD));
     let owner = site.owner();
@@ -439,6 +499,17 @@ fn a_pool_can_be_tried() {
     let nobody = support::free_port();
     let bad = owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string()).json();
     assert_eq!((&bad["good"], bad["steps"].as_array().unwrap().len()), (&json!(false), 1), "{bad}");
+    // One at a time: this one says nothing until it is dropped.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let body = json!({"host": "127.0.0.1", "port": silent.local_addr().unwrap().port()}).to_string();
+    let other = owner.clone();
+    let running = std::thread::spawn(move || other.post("/api/v1/test-pool", &body).status);
+    let (socket, _) = silent.accept().unwrap();
+    let busy = owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string());
+    assert_eq!((busy.status, busy.json()["error"].as_str()), (409, Some("busy")));
+    drop((socket, silent));
+    assert_eq!(running.join().unwrap(), 200);
+    assert_eq!(owner.post("/api/v1/test-pool", &json!({"host": "127.0.0.1", "port": nobody}).to_string()).status, 200);
 }
 
 #[test]
@@ -460,10 +531,39 @@ fn logs_come_by_cursor_and_downloads_without_names() {
     let find = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(redacted.body.len() > 500 && !find(&redacted.body, "secret-rig") && !find(&redacted.body, "walletA"));
     assert!(find(&owner.get("/api/v1/recording/download?full=1").body, "secret-rig"), "asked for");
+    let log = owner.get("/api/v1/logs/download").text();
+    assert!(log.contains("miner_ready_for_jobs") && !log.contains("secret"), "{log}");
+    assert!(owner.get("/api/v1/logs/download?full=1").text().contains("secret-rig"), "asked for");
     let file = site.proxy.folder.join("redacted.trace");
     fs::write(&file, &redacted.body).unwrap();
     let replay = support::dpmp().arg("replay").arg(&file).output().unwrap();
     assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stdout));
+}
+
+#[test]
+fn a_log_file_is_downloaded_with_its_size_and_without_names() {
+    let folder = folder("web-log-file");
+    let pools = [Pool::start("deadbeef", 8), Pool::start("cafe", 4)];
+    let (port, metrics, page) = (free_port(), free_port(), free_port());
+    let more = format!(r#","logging":{{"file":"dpmp.log"}},"dashboard":{{"host":"127.0.0.1","port":{page}}}"#);
+    let config = write_config(&folder, port, metrics, [pools[0].address, pools[1].address], &more);
+    let mut command = dpmp();
+    command.env("DASHBOARD_PASSWORD", PASSWORD).arg("--config").arg(config);
+    let _proxy = Proxy::run(command, folder.clone(), port, metrics);
+    let owner = Browser::signed_in(page, PASSWORD);
+    Miner::connect(port).login("x.secret-rig");
+    let path = folder.join("dpmp.log");
+    wait_for("the miner's line", || fs::read_to_string(&path).ok()?.contains("secret-rig").then_some(()));
+    let size = || fs::metadata(&path).unwrap().len();
+    let before = size();
+    let head = owner.send("HEAD", "/api/v1/logs/download?full=1", &[], None);
+    let told: u64 = head.header("content-length").unwrap().parse().unwrap();
+    assert!(head.status == 200 && head.body.is_empty() && (before..=size()).contains(&told), "{}", head.head);
+    let full = owner.get("/api/v1/logs/download?full=1");
+    assert_eq!(full.header("content-length").unwrap(), full.body.len().to_string());
+    assert!(full.text().contains("secret-rig") && full.body.len() as u64 <= size());
+    let bare = owner.get("/api/v1/logs/download").text();
+    assert!(bare.contains("miner_ready_for_jobs") && !bare.contains("secret"), "{bare}");
 }
 
 #[test]

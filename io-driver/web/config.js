@@ -44,7 +44,7 @@ const isPlaceholder = value => /POOL_.*_(HOST|WALLET)/.test(value);
 function input(app, field, path) {
   const value = at(draft, path), before = at(config.config, path), standard = JSON.parse(field.default);
   const changed = JSON.stringify(value) !== JSON.stringify(before);
-  const locked = config.locked && (path.startsWith('pools.') || path === 'dashboard.lock_wallets');
+  const locked = config.locked && (path.startsWith('pools.') || ['dashboard.lock_wallets', 'logging.file', 'recording.dir'].includes(path));
   const over = config.overridden.find(({ path: key }) => path === key || path.startsWith(key + '.'));
   const use = parsed => { set(path, parsed); app.draw(); };
   const props = { disabled: locked, class: changed ? 'changed' : '', name: path };
@@ -109,7 +109,7 @@ async function review(app, verdict, name, run) {
     return h('form', { onsubmit: submit }, (verdict.usable || verdict.differences.length > 0) && changes(verdict.differences), (verdict.wallets || []).map(verdictOf),
       h('h3', 'What it does'), verdict.effects.length ? h('ul', verdict.effects.map(effect => h('li', effect.text))) : h('p.soft', verdict.usable ? 'Nothing: miners and pools notice nothing.' : 'It cannot be applied.'),
       list(verdict.problems), said,
-      verdict.locked ? h('p.warn', '▲ dashboard.lock_wallets is on: pools and wallets are changed in the file alone.') : verdict.usable && [verdict.needs_password && h('label', 'Password again, because a pool or wallet changes', h('input', { type: 'password', name: 'password', required: true, autocomplete: 'current-password' })), h('div.flow', h('button.main', { type: 'submit' }, 'Apply'))]);
+      verdict.locked ? h('p.warn', '▲ dashboard.lock_wallets is on: pools, wallets and the names of files are changed in the file alone.') : verdict.usable && [verdict.needs_password && h('label', 'Password again, because a pool, a wallet or the name of a file changes', h('input', { type: 'password', name: 'password', required: true, autocomplete: 'current-password' })), h('div.flow', h('button.main', { type: 'submit' }, 'Apply'))]);
   }, true);
 }
 

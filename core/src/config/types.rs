@@ -171,7 +171,7 @@ pub struct Dashboard {
     pub address: Address,
     /// Who may look.
     pub read: ReadAccess,
-    /// Wallets cannot be changed on the pages.
+    /// Pools, wallets, and the names of files cannot be changed on the pages.
     pub lock_wallets: bool,
     /// Host names by which it may be called, beside addresses and its own names.
     pub allowed_hosts: Vec<String>,

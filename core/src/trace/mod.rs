@@ -29,5 +29,5 @@ pub use frame::{FORMAT_VERSION, Fault, LONGEST_CHECKPOINT, LONGEST_RECORD, MAGIC
 pub use origin::{Origin, Start};
 pub use reader::{Damage, Ending, Part, Reader, Records, Segment};
 pub use recorder::{CHECKPOINT_RATIO, Recorder, SegmentWriter, longest_segment};
-pub use redact::{RedactError, Redacted, redact};
+pub use redact::{Names, RedactError, Redacted, redact};
 pub use replay::{Replay, ReplayError, Step, Summary, replay};

@@ -35,6 +35,10 @@ impl From<AuthError> for Refusal {
             AuthError::Fixed => {
                 Refusal::forbidden("fixed", "the password is set by DASHBOARD_PASSWORD and can only be changed there")
             }
+            AuthError::Changed => {
+                let text = "the passwords' file was changed meanwhile, as by `dpmp reset-password`: sign in again";
+                Refusal::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", text)
+            }
             AuthError::System(words) => Refusal::failed(words),
         }
     }
@@ -52,6 +56,26 @@ async fn beside<T: Send + 'static>(
         None => Err(Refusal::forbidden("no_passwords", shared.no_auth.clone())),
     });
     done.await.unwrap_or_else(|_| Err(Refusal::failed("the password could not be checked")))
+}
+
+impl Shared {
+    /// Tries again to open what could not be opened at the start, as `dpmp reset-password` may have mended it.
+    async fn open_auth(self: &Arc<Shared>) {
+        if self.auth().is_some() {
+            return;
+        }
+        let Ok(_turn) = self.hashing.acquire().await else { return };
+        let shared = self.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            if shared.auth().is_none()
+                && let Ok(auth) = Auth::open(&shared.folder, shared.password.clone())
+            {
+                let _ = shared.auth.set(auth);
+            }
+        });
+        // Whether it helped, the login sees.
+        let _ = opened.await;
+    }
 }
 
 /// The password again, for what could take the owner's money. The environment of a forged page cannot know it.
@@ -73,6 +97,7 @@ pub(super) async fn login(
 ) -> Answer {
     let Login { password } = body::json(body, body::SMALL).await?;
     let address: IpAddr = peer.0.ip();
+    shared.open_auth().await;
     let result = beside(&shared, move |auth| auth.login(address, &password)).await;
     let secret = match result {
         Ok(secret) => secret,

@@ -15,7 +15,7 @@ use super::access::confirm;
 use super::answer::{Answer, Refusal, give};
 use super::guard::{self, Who};
 use super::timeline::{Kind, Weight};
-use super::{Shared, body, mask, wallets};
+use super::{Shared, body, mask, own_files, wallets};
 use crate::http::Peer;
 use crate::logs::line;
 use crate::reload::{ApplyError, Reloader, Source, Verdict};
@@ -81,15 +81,20 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Answer {
 #[derive(Deserialize)]
 struct Text {
     text: String,
-    /// Needed when a pool or wallet changes.
+    /// Needed when a pool, a wallet, or the name of a file changes.
     #[serde(default)]
     password: Option<String>,
 }
 
-/// What a new text touches that could take the owner's money: where the work goes, and to whom.
+/// Whether a new text touches what could take the owner's money: where the work goes, and to whom.
 fn touches_pools(old: &Config, new: &Config) -> bool {
     let key = |pool: &PoolConfig| (pool.address.clone(), pool.wallet.clone(), pool.password.clone());
     old.pools.iter().map(key).ne(new.pools.iter().map(key))
+}
+
+/// Whether a new text names another file or folder: with those, this program would read and write wherever its user may.
+fn touches_files(old: &Config, new: &Config) -> bool {
+    old.logging.file != new.logging.file || old.recording.dir != new.recording.dir
 }
 
 /// What stands in the way of a text, from least to most.
@@ -107,20 +112,35 @@ fn demand(reloader: &Reloader, text: &str) -> Demand {
     let Ok(parsed) = reloader.file().understand(text) else { return Demand::Nothing };
     let new = parsed.config;
     let unlocks = old.dashboard.lock_wallets && !new.dashboard.lock_wallets;
-    if old.dashboard.lock_wallets && (unlocks || touches_pools(old, &new)) {
+    let touches = touches_pools(old, &new) || touches_files(old, &new);
+    if old.dashboard.lock_wallets && (unlocks || touches) {
         Demand::Locked
-    } else if touches_pools(old, &new) {
+    } else if touches {
         Demand::Password
     } else {
         Demand::Nothing
     }
 }
 
+/// The reloader's verdict, and what the file alone may ask for: a log in the place of one of the program's own files.
+fn judge(reloader: &Reloader, text: &str) -> Verdict {
+    let mut verdict = reloader.validate(text);
+    let Ok(parsed) = reloader.file().understand(text) else { return verdict };
+    let (standing, new) = (reloader.standing(), parsed.config);
+    if standing.config.logging.file != new.logging.file
+        && let Some(flaw) = own_files::refused(&reloader.file().path, &new)
+    {
+        verdict.usable = false;
+        verdict.problems.push(flaw);
+    }
+    verdict
+}
+
 /// `POST /api/v1/config/check {"text": "..."}`: what applying it would do.
 pub(super) async fn check(State(shared): State<Arc<Shared>>, body: Body) -> Answer {
     let Text { text, .. } = body::json(body, body::CONFIG).await?;
     let reloader = reloader(&shared)?;
-    let verdict = reloader.validate(&text);
+    let verdict = judge(&reloader, &text);
     let demand = demand(&reloader, &text);
     let mut answer = serde_json::to_value(&verdict).unwrap_or_default();
     answer["needs_password"] = json!(matches!(demand, Demand::Password));
@@ -196,20 +216,26 @@ async fn apply(
     match (&demand, password) {
         (Demand::Nothing, _) => {}
         (Demand::Locked, _) => {
-            let text = "dashboard.lock_wallets is on: pools and wallets are changed in the file alone";
+            let text = "dashboard.lock_wallets is on: pools, wallets, logging.file and recording.dir are changed in the file alone";
             return Err(Refusal::forbidden("locked", text));
         }
         (Demand::Password, None) => {
-            let text = "a change of pool or wallet needs the password again";
+            let text = "a change of pool, wallet, logging.file or recording.dir needs the password again";
             return Err(Refusal::forbidden("needs_password", text));
         }
         (Demand::Password, Some(password)) => confirm(shared, peer, password).await?,
     }
+    let verdict = judge(reloader, &text);
+    if !verdict.usable {
+        return Err(ApplyError::Unusable(verdict).into());
+    }
     let changed = changed_wallets(reloader, &text);
+    let pools =
+        reloader.file().understand(&text).is_ok_and(|new| touches_pools(&reloader.standing().config, &new.config));
     let before = reloader.history().last().map(|kept| kept.number);
     let working = reloader.clone();
     let verdict: Verdict = beside(move || working.apply(&text, Some(&version), source)).await?;
-    audit(shared, peer, who, &verdict, &changed, matches!(demand, Demand::Password), before, back_to);
+    audit(shared, peer, who, &verdict, &changed, pools, before, back_to);
     let mut answer = serde_json::to_value(&verdict).unwrap_or_default();
     answer["applied"] = json!(true);
     answer["previous"] = json!(before);
@@ -284,7 +310,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>) -> Answer {
 pub(super) async fn kept_version(State(shared): State<Arc<Shared>>, Path(number): Path<u64>) -> Answer {
     let reloader = reloader(&shared)?;
     let text = kept(&reloader, number).await?;
-    let verdict = reloader.validate(&text);
+    let verdict = judge(&reloader, &text);
     let needs_password = matches!(demand(&reloader, &text), Demand::Password);
     give(&json!({"number": number, "text": text, "verdict": verdict, "needs_password": needs_password}))
 }

@@ -1,15 +1,20 @@
 //! Logs by cursor, and downloads: of the log and of the recording, without names unless asked for.
 
+use std::fs::File;
+use std::io::Cursor;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::IntoResponse as _;
+use dpmp_core::config::Config;
 use serde_json::json;
 
 use super::answer::{Answer, Refusal, give};
-use super::{Shared, body};
-use crate::logs::{self, redact};
+use super::nameless::Nameless;
+use super::{Shared, body, pieces};
+use crate::logs;
 use crate::settings;
 use crate::traces;
 
@@ -73,42 +78,54 @@ pub(super) async fn page(uri: Uri) -> Answer {
     give(&json!({"lines": lines, "cursor": page.cursor, "missed": page.missed}))
 }
 
-/// `GET /api/v1/logs/download?full=1`: what is in memory, and the log file if there is one.
+/// `GET /api/v1/logs/download?full=1`: the log file if there is one, else what is in memory.
 pub(super) async fn download(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let full = body::query(&uri, "full").as_deref() == Some("1");
-    let file = shared.config().logging.file.clone();
-    let path = file.zip(shared.config_path()).map(|(name, config)| settings::beside(config, &name));
-    let text = tokio::task::spawn_blocking(move || match path {
-        Some(path) => std::fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-        None => Ok(logs::page(0, usize::MAX, |_| true).lines.iter().map(|(_, line)| format!("{line}\n")).collect()),
-    });
-    let text = text.await.map_err(|_| Refusal::failed("the log could not be read"))?;
-    let text = text.map_err(|error| Refusal::failed(format!("the log could not be read: {error}")))?;
-    let text =
-        if full { text } else { text.lines().map(|line| redact(&addresses(line)).into_owned() + "\n").collect() };
-    file_answer("dpmp.log.jsonl", "application/jsonl", text.into_bytes())
+    let config = shared.config();
+    let unread = |error| Refusal::failed(format!("the log could not be read: {error}"));
+    let file = match config.logging.file.as_ref().zip(shared.config_path()) {
+        Some((name, config)) => {
+            let path = settings::beside(config, name);
+            // A pipe would give lines to us that are somebody else's, or none for ever.
+            if !std::fs::metadata(&path).map_err(unread)?.is_file() {
+                return Err(Refusal::unusable("logging.file is no ordinary file: there is nothing to download"));
+            }
+            Some(File::open(path).map_err(unread)?)
+        }
+        None => None,
+    };
+    let in_memory = || -> Vec<u8> {
+        logs::page(0, usize::MAX, |_| true)
+            .lines
+            .iter()
+            .flat_map(|(_, line)| [line.as_bytes(), b"\n"].concat())
+            .collect()
+    };
+    let body = match file {
+        Some(file) if full => pieces::whole(file).map_err(unread)?,
+        None if full => in_memory().into(),
+        Some(file) => {
+            let size = file.metadata().map_err(unread)?.len();
+            pieces::redacted(file, size, nameless(&shared, &config)?)
+        }
+        None => {
+            let text = in_memory();
+            let size = text.len() as u64;
+            pieces::redacted(Cursor::new(text), size, nameless(&shared, &config)?)
+        }
+    };
+    file_answer("dpmp.log.jsonl", "application/jsonl", body)
 }
 
-/// A line with the hosts of IPv4 addresses left out: `192.0.x.x`.
-fn addresses(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let is_part = |c: char| c.is_ascii_digit() || c == '.';
-    let mut rest = line;
-    while let Some(at) = rest.find(is_part) {
-        let (before, after) = rest.split_at(at);
-        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
-        let (number, next) = after.split_at(end);
-        out.push_str(before);
-        match number.parse::<std::net::Ipv4Addr>() {
-            Ok(address) => {
-                let [a, b, ..] = address.octets();
-                out.push_str(&format!("{a}.{b}.x.x"));
-            }
-            Err(_) => out.push_str(number),
-        }
-        rest = next;
-    }
-    out + rest
+/// Knows the names of the config and of all workers; its key is forgotten with it.
+fn nameless(shared: &Shared, config: &Config) -> Result<Nameless, Refusal> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| Refusal::failed(error.to_string()))?;
+    let mut nameless = Nameless::new(key);
+    nameless.learn_config(config);
+    let numbers = shared.board.lock().numbers.clone();
+    numbers.workers.iter().for_each(|worker| nameless.name(&worker.name));
+    Ok(nameless)
 }
 
 /// `GET /api/v1/recording`: how much there is.
@@ -147,14 +164,14 @@ fn recording_path(shared: &Shared) -> Option<std::path::PathBuf> {
     config.recording.enabled.then(|| shared.folder.join(&config.recording.dir))
 }
 
-fn file_answer(name: &str, kind: &'static str, bytes: Vec<u8>) -> Answer {
+fn file_answer(name: &str, kind: &'static str, body: impl Into<Body>) -> Answer {
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     let disposition = disposition.map_err(|error| Refusal::failed(error.to_string()))?;
     let kind = HeaderValue::from_static(kind);
     let no_store = HeaderValue::from_static("no-store");
     let headers =
         [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition), (header::CACHE_CONTROL, no_store)];
-    Ok((headers, bytes).into_response())
+    Ok((headers, body.into()).into_response())
 }
 
 #[cfg(test)]
@@ -173,11 +190,5 @@ mod tests {
         for bad in ["level=warn", "event=share", "text=zzz", "worker=other", "pool=C", "level=info&pool=C"] {
             assert!(!wants(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn addresses_lose_their_hosts() {
-        assert_eq!(addresses("('192.0.2.5', 51234) 1.5 x 10.0.0.1"), "('192.0.x.x', 51234) 1.5 x 10.0.x.x");
-        assert_eq!(addresses("é 1.2.3 ."), "é 1.2.3 .");
     }
 }

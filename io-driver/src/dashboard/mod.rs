@@ -4,6 +4,7 @@
 //! A request's way: `guard` (name, origin, who asks) → a handler → `board` (the model) or a command to the engine. `board`
 //! is fed by facts: `links` knows how pools are reached, `history` what charts show, `timeline` what happened. `auth` keeps
 //! the door. What is shown is put together in `state` and `banners`; the front end in `web` only draws it.
+//! `nameless` takes names out of a log that is downloaded, and `pieces` sends it.
 
 mod about;
 mod access;
@@ -21,6 +22,9 @@ mod host;
 mod links;
 mod logs_api;
 mod mask;
+mod nameless;
+mod own_files;
+mod pieces;
 mod recent;
 mod schema;
 mod state;
@@ -32,7 +36,7 @@ mod workers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use axum::Router;
@@ -82,9 +86,12 @@ struct Shared {
     fixed: Arc<Config>,
     reloader: Option<Reloader>,
     folder: PathBuf,
-    auth: Option<Auth>,
+    /// Empty while `auth.json` cannot be used.
+    auth: OnceLock<Auth>,
     /// Why nobody can sign in, if so.
     no_auth: String,
+    /// A password that wins over all files.
+    password: Option<String>,
     own_names: Vec<String>,
     handle: LoopHandle,
     board: board::Shared,
@@ -92,6 +99,8 @@ struct Shared {
     ports: Arc<Mutex<Ports>>,
     /// Held by whoever hashes a password.
     hashing: tokio::sync::Semaphore,
+    /// Held while a pool is tried.
+    testing: Arc<tokio::sync::Semaphore>,
     /// Held by whoever changes weights or config.
     turn: tokio::sync::Mutex<()>,
 }
@@ -114,7 +123,7 @@ impl Shared {
     }
 
     fn auth(&self) -> Option<&Auth> {
-        self.auth.as_ref()
+        self.auth.get()
     }
 }
 
@@ -130,11 +139,11 @@ impl Dashboard {
         let Parts { config, reloader, folder, password, handle, statistics, clock, feed, live, ports } = parts;
         let history = Some(folder.join("history.json"));
         let (board, thread) = board::start(&config, clock, Sources { feed, statistics }, history)?;
-        let (auth, no_auth) = match Auth::open(&folder, password) {
-            Ok(auth) => (Some(auth), String::new()),
+        let (auth, no_auth) = match Auth::open(&folder, password.clone()) {
+            Ok(auth) => (OnceLock::from(auth), String::new()),
             Err(words) => {
                 line(Level::Warn, "dashboard_read_only").text("text", &words).send();
-                (None, words)
+                (OnceLock::new(), words)
             }
         };
         let shared = Arc::new(Shared {
@@ -143,12 +152,14 @@ impl Dashboard {
             folder,
             auth,
             no_auth,
+            password,
             own_names: host::own_names(),
             handle,
             board,
             live,
             ports,
             hashing: tokio::sync::Semaphore::new(1),
+            testing: Arc::new(tokio::sync::Semaphore::new(1)),
             turn: tokio::sync::Mutex::new(()),
         });
         Ok((Dashboard { thread }, routes(&shared)))

@@ -171,7 +171,7 @@ pub(super) const FIELDS: &[Field] = &[
         "\"open\"",
         "open: anybody on the network, wallets cut.",
     ),
-    flag("dashboard.lock_wallets", "Lock wallets", "false", "Pools and wallets are changed in the file alone."),
+    flag("dashboard.lock_wallets", "Lock wallets", "false", "Pools, wallets, files are changed in the file alone."),
     of(
         "dashboard.allowed_hosts",
         "Names of this page",

@@ -1,21 +1,24 @@
 //! A try of a pool before it is put into the config: connect, subscribe, authorise, and what it sends first.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, give};
-use super::body;
+use super::{Shared, body};
 use crate::logs::redact;
 
 /// All of it together takes no longer.
 const TIME: Duration = Duration::from_secs(10);
-/// A pool that sends more than this has sent enough.
-const BYTES: u64 = 512 * 1024;
+/// A pool that sends more than this has sent enough: a job has a few KiB.
+const BYTES: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -28,12 +31,22 @@ struct Wanted {
 }
 
 /// `POST /api/v1/test-pool {"host", "port", "wallet", "password"}`.
-pub(super) async fn test(body: Body) -> Answer {
+pub(super) async fn test(State(shared): State<Arc<Shared>>, body: Body) -> Answer {
     let wanted: Wanted = body::json(body, body::SMALL).await?;
     if wanted.host.trim().is_empty() || wanted.port == 0 {
         return Err(Refusal::unusable("a host and a port are needed"));
     }
-    let steps = tokio::task::spawn_blocking(move || attempt(&wanted)).await;
+    // The threads of this port are few, and whoever asked may be gone long before the try ends.
+    let Ok(turn) = shared.testing.clone().try_acquire_owned() else {
+        let text = "another pool is being tried: wait for its end, 10 s at most";
+        return Err(Refusal::new(StatusCode::CONFLICT, "busy", text));
+    };
+    let steps = tokio::task::spawn_blocking(move || {
+        let steps = attempt(&wanted, Instant::now() + TIME);
+        drop(turn);
+        steps
+    });
+    let steps = steps.await;
     let steps = steps.map_err(|_| Refusal::failed("the try broke off"))?;
     let good = steps.iter().all(|step| step.good);
     let shown = |step: &Step| json!({"name": step.name, "good": step.good, "ms": step.ms, "text": step.text});
@@ -48,14 +61,14 @@ struct Step {
 }
 
 /// Steps up to the first that fails.
-fn attempt(wanted: &Wanted) -> Vec<Step> {
+fn attempt(wanted: &Wanted, until: Instant) -> Vec<Step> {
     let mut steps = Vec::new();
     let began = Instant::now();
     let mut say = |name, good, since: Instant, text: String| {
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         steps.push(Step { name, good, ms, text: redact(&text).into_owned() });
     };
-    let socket = match connect(wanted, began) {
+    let socket = match connect(wanted, until) {
         Ok(socket) => socket,
         Err(text) => {
             say("Connect", false, began, text);
@@ -63,7 +76,7 @@ fn attempt(wanted: &Wanted) -> Vec<Step> {
         }
     };
     say("Connect", true, began, String::new());
-    let mut talk = match Talk::new(socket, began) {
+    let mut talk = match Talk::new(socket, until) {
         Ok(talk) => talk,
         Err(error) => {
             say("Subscribe", false, began, error.to_string());
@@ -108,16 +121,12 @@ fn attempt(wanted: &Wanted) -> Vec<Step> {
     steps
 }
 
-fn connect(wanted: &Wanted, began: Instant) -> Result<TcpStream, String> {
+fn connect(wanted: &Wanted, until: Instant) -> Result<TcpStream, String> {
     let addresses = (wanted.host.trim(), wanted.port).to_socket_addrs();
     let addresses = addresses.map_err(|error| format!("{} cannot be found: {error}", wanted.host))?;
     let mut last = format!("{} has no address", wanted.host);
     for address in addresses.take(4) {
-        let left = TIME.saturating_sub(began.elapsed()).min(Duration::from_secs(5));
-        if left.is_zero() {
-            return Err("it did not answer in time".to_owned());
-        }
-        match TcpStream::connect_timeout(&address, left) {
+        match TcpStream::connect_timeout(&address, left(until)?.min(Duration::from_secs(5))) {
             Ok(socket) => return Ok(socket),
             Err(error) => last = format!("{address}: {error}"),
         }
@@ -125,19 +134,25 @@ fn connect(wanted: &Wanted, began: Instant) -> Result<TcpStream, String> {
     Err(last)
 }
 
+/// The time that is left.
+fn left(until: Instant) -> Result<Duration, String> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err("it did not answer in time".to_owned()) } else { Ok(left) }
+}
+
 struct Talk {
     socket: TcpStream,
     reader: BufReader<std::io::Take<TcpStream>>,
-    began: Instant,
+    until: Instant,
     difficulty: Option<f64>,
     job: bool,
 }
 
 impl Talk {
-    fn new(socket: TcpStream, began: Instant) -> std::io::Result<Talk> {
-        socket.set_write_timeout(Some(Duration::from_secs(5)))?;
+    fn new(socket: TcpStream, until: Instant) -> std::io::Result<Talk> {
+        socket.set_write_timeout(Some(Duration::from_secs(1)))?;
         let reader = BufReader::new(socket.try_clone()?.take(BYTES));
-        Ok(Talk { socket, reader, began, difficulty: None, job: false })
+        Ok(Talk { socket, reader, until, difficulty: None, job: false })
     }
 
     fn ask(&mut self, id: u64, method: &str, params: &Value) -> Result<Value, String> {
@@ -163,25 +178,78 @@ impl Talk {
     }
 
     fn read(&mut self) -> Result<Value, String> {
-        let left = TIME.saturating_sub(self.began.elapsed());
-        if left.is_zero() {
-            return Err("it did not answer in time".to_owned());
+        let line = self.line()?;
+        let message: Value = serde_json::from_slice(&line).map_err(|_| "it does not speak Stratum".to_owned())?;
+        match message["method"].as_str() {
+            Some("mining.set_difficulty") => self.difficulty = message["params"][0].as_f64(),
+            Some("mining.notify") => self.job = true,
+            _ => {}
         }
-        self.socket.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+        Ok(message)
+    }
+
+    /// The next line. Each wait is as long as what is left of the whole: a pool that drips gains nothing.
+    fn line(&mut self) -> Result<Vec<u8>, String> {
         let mut line = Vec::new();
-        match self.reader.read_until(b'\n', &mut line) {
-            Ok(0) => Err("it closed the connection".to_owned()),
-            Ok(_) => {
-                let message: Value =
-                    serde_json::from_slice(&line).map_err(|_| "it does not speak Stratum".to_owned())?;
-                match message["method"].as_str() {
-                    Some("mining.set_difficulty") => self.difficulty = message["params"][0].as_f64(),
-                    Some("mining.notify") => self.job = true,
-                    _ => {}
+        loop {
+            self.socket.set_read_timeout(Some(left(self.until)?)).map_err(|error| error.to_string())?;
+            let (used, whole) = match self.reader.fill_buf() {
+                Ok([]) => {
+                    return match self.reader.get_ref().limit() {
+                        0 => Err("it sends too much".to_owned()),
+                        _ if line.is_empty() => Err("it closed the connection".to_owned()),
+                        _ => Ok(line),
+                    };
                 }
-                Ok(message)
+                Ok(bytes) => {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let used = end.map_or(bytes.len(), |end| end + 1);
+                    line.extend_from_slice(&bytes[..used]);
+                    (used, end.is_some())
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+                Err(error) => return Err(error.to_string()),
+            };
+            self.reader.consume(used);
+            if whole {
+                return Ok(line);
             }
-            Err(_) => Err("it did not answer in time".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A pool that sends this over and over, with a pause between; how the try ends, and after how long.
+    fn tried(bytes: &'static [u8], pause: Duration) -> (String, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            while socket.write_all(bytes).is_ok() {
+                std::thread::sleep(pause);
+            }
+        });
+        let host = "127.0.0.1".to_owned();
+        let wanted = Wanted { host, port, wallet: String::new(), password: String::new() };
+        let began = Instant::now();
+        let steps = attempt(&wanted, began + Duration::from_millis(500));
+        (steps.last().unwrap().text.clone(), began.elapsed())
+    }
+
+    #[test]
+    fn a_pool_that_drips_does_not_hold_the_try() {
+        for bytes in [&b" "[..], b"{}\n"] {
+            let (text, took) = tried(bytes, Duration::from_millis(50));
+            assert_eq!(text, "it did not answer in time");
+            assert!(took < Duration::from_secs(3), "{took:?}");
+        }
+        let (text, took) = tried(&[b' '; 4096], Duration::ZERO);
+        assert_eq!(text, "it sends too much");
+        assert!(took < Duration::from_secs(3), "{took:?}");
     }
 }

@@ -32,7 +32,7 @@ use crate::ids::Conn;
 use crate::share::Pow;
 use check::Secrets;
 pub use error::RedactError;
-use names::Names;
+pub use names::Names;
 use streams::Streams;
 
 /// A recording that can be given away.

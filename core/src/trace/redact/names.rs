@@ -85,7 +85,7 @@ const COMMON: [&str; 70] = [
 const SHORTEST_IN_TEXT: usize = 3;
 
 /// What stands in for what.
-pub(super) struct Names {
+pub struct Names {
     key: [u8; 32],
     /// By the word in lower case.
     words: BTreeMap<String, String>,
@@ -145,7 +145,8 @@ impl Draw {
 }
 
 impl Names {
-    pub(super) fn new(key: [u8; 32]) -> Names {
+    /// An empty table. Who knows the key can tell whether a name that he guesses was replaced.
+    pub fn new(key: [u8; 32]) -> Names {
         Names {
             key,
             words: BTreeMap::new(),
@@ -157,7 +158,7 @@ impl Names {
     }
 
     /// Tells a name: its words are replaced in text for people as well.
-    pub(super) fn learn(&mut self, name: &str) {
+    pub fn learn(&mut self, name: &str) {
         for word in words(name) {
             if !self.secret.contains(word) {
                 self.secret.insert(word.to_ascii_lowercase());
@@ -166,12 +167,12 @@ impl Names {
     }
 
     /// The text with every word replaced.
-    pub(super) fn name(&mut self, text: &str) -> String {
+    pub fn name(&mut self, text: &str) -> String {
         self.replace(text, |_, _| true)
     }
 
     /// The text with every word replaced that is part of a name.
-    pub(super) fn text(&mut self, text: &str, shortest: usize) -> String {
+    pub fn text(&mut self, text: &str, shortest: usize) -> String {
         self.replace(text, |names, word| {
             word.len() >= shortest.max(SHORTEST_IN_TEXT)
                 && !is_common(word)

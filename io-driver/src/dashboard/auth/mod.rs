@@ -11,6 +11,7 @@ mod sessions;
 
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -45,6 +46,8 @@ pub(super) enum AuthError {
     Unusable(String),
     /// `DASHBOARD_PASSWORD` decides.
     Fixed,
+    /// The file was changed meanwhile, as by `dpmp reset-password`.
+    Changed,
     /// The file could not be written, or there is no chance to be had.
     System(String),
 }
@@ -81,11 +84,14 @@ pub(crate) struct Auth {
     state: Mutex<State>,
 }
 
+/// When a file was last written, and its number, as times may be coarse; none if it is not there.
+type Seen = Option<(SystemTime, u64)>;
+
 #[derive(Debug)]
 struct State {
     file: AuthFile,
-    /// When the file was last seen to change, so that `dpmp reset-password` works on a running proxy.
-    seen: Option<SystemTime>,
+    /// The file as it was last seen, so that `dpmp reset-password` works on a running proxy.
+    seen: Seen,
     sessions: Sessions,
     attempts: Attempts,
 }
@@ -107,7 +113,7 @@ impl Auth {
             // Not overwritten: it may be mended. Without it nobody may come in.
             Err(error) => return Err(format!("{} cannot be used: {error}; see `dpmp reset-password`", path.display())),
         };
-        let state = State { file, seen: changed(&path), sessions: Sessions::default(), attempts: Attempts::default() };
+        let state = State { file, seen: seen(&path), sessions: Sessions::default(), attempts: Attempts::default() };
         Ok(Auth { folder: folder.to_owned(), fixed: fixed.filter(|p| !p.is_empty()), state: Mutex::new(state) })
     }
 
@@ -133,17 +139,20 @@ impl Auth {
 
     /// A new session's secret for the right password. Takes about a tenth of a second: not for the async thread.
     pub(super) fn login(&self, address: IpAddr, password: &str) -> Result<String, AuthError> {
-        self.check(address, password)?;
         let secret = random::hex(32)?;
-        self.state().sessions.begin(&secret, Instant::now());
+        self.checked(address, password)?.sessions.begin(&secret, Instant::now());
         Ok(secret)
     }
 
     /// Whether the password is right; a wrong one counts. Takes about a tenth of a second.
     pub(super) fn check(&self, address: IpAddr, password: &str) -> Result<(), AuthError> {
-        self.look_again();
+        self.checked(address, password).map(drop)
+    }
+
+    /// The same; what the right one opens is still locked against a reset.
+    fn checked(&self, address: IpAddr, password: &str) -> Result<MutexGuard<'_, State>, AuthError> {
         let hash = {
-            let mut state = self.state();
+            let mut state = self.latest();
             let now = Instant::now();
             if let Some(wait) = state.attempts.wait(address, now) {
                 return Err(AuthError::Wait(wait));
@@ -158,12 +167,13 @@ impl Auth {
                 Some(fixed) => digest(fixed) == digest(password),
                 None => verify(&hash, password),
             };
-        let mut state = self.state();
-        if !right {
+        let mut state = self.latest();
+        // It may have been reset while this one was hashed.
+        if !right || state.file.password != hash {
             return Err(AuthError::Wrong(state.attempts.wait(address, Instant::now())));
         }
         state.attempts.succeeded(address);
-        Ok(())
+        Ok(state)
     }
 
     /// Sets the owner's own password; all other sessions end.
@@ -187,7 +197,7 @@ impl Auth {
 
     /// True if the secret is of an open session.
     pub(super) fn session(&self, secret: &str) -> bool {
-        self.state().sessions.touch(secret, Instant::now())
+        self.latest().sessions.touch(secret, Instant::now())
     }
 
     pub(super) fn logout(&self, secret: &str) {
@@ -197,7 +207,7 @@ impl Auth {
     /// The name of the token with this secret.
     pub(super) fn token(&self, secret: &str) -> Option<String> {
         let digest = random::to_hex(&digest(secret));
-        let state = self.state();
+        let state = self.latest();
         let token = state.file.tokens.iter().find(|token| token.digest == digest)?;
         Some(token.name.clone())
     }
@@ -205,7 +215,7 @@ impl Auth {
     pub(super) fn tokens(&self) -> Vec<TokenShown> {
         let shown =
             |token: &Token| TokenShown { id: token.id.clone(), name: token.name.clone(), created: token.created };
-        self.state().file.tokens.iter().map(shown).collect()
+        self.latest().file.tokens.iter().map(shown).collect()
     }
 
     /// A new token, shown this once.
@@ -240,34 +250,38 @@ impl Auth {
         Ok(true)
     }
 
-    fn save(&self, state: &mut State, file: AuthFile) -> io::Result<()> {
+    /// Writes what was made of the file as it was last seen: never over what somebody else has written since.
+    fn save(&self, state: &mut State, file: AuthFile) -> Result<(), AuthError> {
         let path = self.folder.join(AUTH);
+        if seen(&path) != state.seen {
+            return Err(AuthError::Changed);
+        }
         file::write(&path, &file)?;
         state.file = file;
-        state.seen = changed(&path);
+        state.seen = seen(&path);
         Ok(())
     }
 
-    /// Takes a file that was changed by `dpmp reset-password`. Whoever was signed in no longer is.
-    fn look_again(&self) {
+    /// The state with a file that was changed by `dpmp reset-password`. Whoever was signed in no longer is.
+    fn latest(&self) -> MutexGuard<'_, State> {
         let path = self.folder.join(AUTH);
         let mut state = self.state();
-        let now = changed(&path);
-        if now == state.seen {
-            return;
+        let now = seen(&path);
+        if now != state.seen {
+            state.seen = now;
+            if let Ok(Some(file)) = file::read(&path) {
+                state.file = file;
+                state.sessions.end_others(None);
+                state.attempts = Attempts::default();
+            }
         }
-        state.seen = now;
-        if let Ok(Some(file)) = file::read(&path) {
-            state.file = file;
-            state.sessions.end_others(None);
-            state.attempts = Attempts::default();
-        }
+        state
     }
 }
 
-/// When the file was last written; none if it is not there.
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+fn seen(path: &Path) -> Seen {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.ino()))
 }
 
 fn first_start(folder: &Path) -> Result<AuthFile, String> {

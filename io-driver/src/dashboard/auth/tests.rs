@@ -56,6 +56,24 @@ fn the_environment_wins_and_reset_works_while_running() {
 }
 
 #[test]
+fn a_reset_revokes_at_once_and_nothing_undoes_it() {
+    let folder = folder("reset-revokes");
+    let auth = Auth::open(&folder, None).unwrap();
+    let session = auth.login(HERE, &first(&folder)).unwrap();
+    let (id, token) = auth.add_token("script").unwrap();
+    let path = reset(&folder).unwrap();
+    // Nobody has looked at the file yet: what is in memory is of before.
+    assert!(matches!(auth.add_token("another"), Err(AuthError::Changed)));
+    assert!(matches!(auth.revoke(&id), Err(AuthError::Changed)));
+    assert!(matches!(auth.change(Some(&session), "correct horse battery"), Err(AuthError::Changed)));
+    assert!(auth.token(&token).is_none() && !auth.session(&session) && auth.tokens().is_empty());
+    assert!(auth.login(HERE, std::fs::read_to_string(path).unwrap().trim()).is_ok());
+    let (_, token) = auth.add_token("anew").unwrap();
+    reset(&folder).unwrap();
+    assert!(auth.token(&token).is_none(), "each way in looks by itself");
+}
+
+#[test]
 fn tokens_are_hashed_and_revocable() {
     let folder = folder("tokens");
     let auth = Auth::open(&folder, None).unwrap();
