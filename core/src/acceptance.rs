@@ -67,7 +67,7 @@ impl Acceptance {
         let share = (self.share * (u128::from(ONE) - news) + work * news) >> 32;
         let (before, share) = (self.share, share.max(1));
         self.share = share;
-        let refused = u128::from(self.refused) * part(before.min(share), share) >> 32;
+        let refused = (u128::from(self.refused) * part(before.min(share), share)) >> 32;
         // Smaller shares do not make more of it.
         self.refused = refused as u64;
     }
