@@ -156,7 +156,7 @@ export function view(app) {
   const dirty = raw != null ? raw !== config.text : JSON.stringify(draft) !== JSON.stringify(config.config);
   return [
     config.refused && h('div.banner.bad', { role: 'alert' }, h('p', h('b', '✖ The file on the disk is not in force'), config.refused.why)),
-    config.locked && h('div.banner.note', h('p', h('b', 'Wallets are locked'), 'Pools and wallets are changed in the file alone.')),
+    config.locked && h('div.banner.note', h('p', h('b', 'Wallets are locked'), 'Pools, wallets and the names of files are changed in the file alone.')),
     h('div.row', h('h2', 'Everything in ', h('code', 'config_v2.json')), h('div.flow',
       h('button', { type: 'button', onclick: () => { if (raw == null) raw = text(); else { try { draft = JSON.parse(raw); raw = null; } catch (error) { app.toast('✖ ' + error.message); } } app.draw(); } }, raw == null ? 'Raw JSON' : 'Form'),
       h('button', { type: 'button', onclick: () => save('config_v2.json', 'application/json', text()) }, 'Export'),
