@@ -215,4 +215,12 @@ impl Miner {
     pub(crate) fn must_reconnect(&self) -> bool {
         matches!(self.layout, Layout::Own { .. }) && !self.extranonce_subscribed
     }
+
+    /// The pool whose own extranonce it works with, and which it cannot leave without a reconnect.
+    pub(crate) fn own_pool(&self) -> Option<PoolId> {
+        match self.layout {
+            Layout::Own { pool, .. } if self.ready() && self.must_reconnect() => Some(pool),
+            _ => None,
+        }
+    }
 }

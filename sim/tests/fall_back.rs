@@ -3,7 +3,7 @@
 
 mod rig;
 
-use dpmp_core::{Conn, MinerId, Span};
+use dpmp_core::{Command, Conn, MinerId, Span};
 use dpmp_sim::hex;
 use rig::mine::Search;
 use rig::{A, B, Rig, config, memory, methods};
@@ -184,4 +184,45 @@ fn in_the_fall_back_a_pool_that_refuses_the_first_connection_gives_way() {
         rig.answer(other, &line, "1122", size);
     }
     assert_eq!(methods(&rig.miner_got(1)), ["reply"]);
+}
+
+#[test]
+fn in_the_fall_back_another_wallet_at_the_only_pool_goes_on() {
+    let mut rig = Rig::new(config(100, 0), &memory(2, 8));
+    rig.miner_ready(1, ASIC);
+    rig.pool_easy(A, "aabbccdd", 2);
+    assert_eq!(rig.works_for(1), Some(A));
+    let before = rig.upstream(A);
+    let mut other = config(100, 0);
+    other.pools[0].wallet = "another".into();
+    rig.command(Command::SetConfig(Box::new(other)));
+    assert_ne!(rig.upstream(A), before, "it is connected to anew");
+    // The extranonce is the same again, or the miner has to subscribe again.
+    rig.pool_easy(A, "aabbccdd", 2);
+    assert_eq!(rig.works_for(1), Some(A));
+    assert!(rig.log.contains("another.w1"), "{}", rig.log);
+}
+
+#[test]
+fn in_the_fall_back_nobody_stays_without_work_when_a_pool_is_found() {
+    let mut rig = Rig::new(config(100, 0), &memory(2, 2));
+    rig.miner_ready(1, ASIC);
+    rig.pool_easy(A, "aabbccdd", 2);
+    // All weight goes to a pool that is out.
+    rig.command(Command::SetWeights(vec![0, 1_000_000]));
+    let mut tries = 0;
+    while tries < 300 && !rig.closed.contains(&Conn::Miner(MinerId(1))) {
+        rig.wait(Span::secs(1));
+        tries += 1;
+        let probed = rig.upstreams.get(&B).copied().filter(|b| !rig.closed.contains(&Conn::Upstream(*b)));
+        if let Some(probe) = probed.filter(|b| rig.open_upstreams(B).contains(b) && tries > 60) {
+            // It is there again.
+            rig.pool_connects(B);
+            for line in rig.pool_got(B) {
+                rig.answer(B, &line, "ffff", 2);
+            }
+            assert!(rig.closed.contains(&Conn::Upstream(probe)), "what it came for is known");
+        }
+    }
+    assert!(rig.closed.contains(&Conn::Miner(MinerId(1))), "it is to subscribe again: {}", rig.log);
 }

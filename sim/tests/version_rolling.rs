@@ -259,6 +259,33 @@ fn a_mask_that_a_pool_tells_later_holds_for_all_who_come() {
 }
 
 #[test]
+fn a_mask_that_nobody_asked_for_tells_nothing() {
+    let mut rig = Rig::new(config(100, 0), &Memory::default());
+    rig.miner_ready(1, "cpuminer/2.5.1");
+    rig.pool_easy(A, "aabbccdd", 8);
+    rig.pool(A, r#"{"id":null,"method":"mining.set_version_mask","params":["1fffe000"]}"#);
+    rig.miner_connects(2);
+    assert!(rig.miner(2, &configure("ffffffff"))[0].contains("1fffe000"));
+}
+
+#[test]
+fn who_is_held_to_a_pool_for_its_mask_gets_its_extranonce() {
+    // Nothing can be embedded in two bytes, and only A grants a mask.
+    for weights in [(70, 30), (50, 50), (30, 70)] {
+        let pool_of = |size, mask| PoolMemory { extranonce2_bytes: Some(size), version_mask: Some(mask) };
+        let pools = vec![("pool-a:3333".into(), pool_of(8, BIP_320)), ("pool-b:3333".into(), pool_of(2, 0))];
+        let mut rig = Rig::new(config(weights.0, weights.1), &Memory { pools, ..Memory::default() });
+        rig.miner_connects(1);
+        rig.miner(1, &configure("ffffffff"));
+        assert!(rig.miner(1, &configure("ffffffff"))[0].contains("1fffe000"));
+        rig.miner(1, r#"{"id":1,"method":"mining.subscribe","params":["cgminer/4.11.1"]}"#);
+        rig.miner(1, r#"{"id":2,"method":"mining.authorize","params":["x.w","p"]}"#);
+        pool(&mut rig, A, BIP_320, 8);
+        assert_eq!(rig.works_for(1), Some(A), "{weights:?}");
+    }
+}
+
+#[test]
 fn pools_are_asked_again_for_one_who_insists() {
     // No pool granted anything when it was asked; a miner that never asks keeps connections to both.
     let mut rig = Rig::new(config(50, 50), &masks(0, 0));

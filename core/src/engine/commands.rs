@@ -8,6 +8,7 @@ use crate::action::{Action, ActionBuf};
 use crate::close::CloseReason;
 use crate::config::{Config, WEIGHT_SUM};
 use crate::ids::{GroupId, MinerId, PoolId, UpstreamId};
+use crate::miner::Miner;
 use crate::notice::{Notice, SwitchReason, WeightsSource};
 use crate::pool::Link;
 use crate::time::{Span, Time};
@@ -110,6 +111,11 @@ impl Engine {
             let opens = self.first_miner(group).is_some_and(|m| m.ready() && !m.must_reconnect());
             if opens {
                 self.open_links(group, now, out);
+            } else if let Some(own) = self.first_miner(group).and_then(Miner::own_pool)
+                && self.config.in_use(own)
+            {
+                // It knows this pool's extranonce alone, and the pool may be connected to in another way now.
+                self.open_link(group, own, now, out);
             }
         }
         let miners: Vec<MinerId> = self.miners.keys().copied().collect();

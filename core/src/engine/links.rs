@@ -399,10 +399,11 @@ impl Engine {
     }
 
     /// The pool gets no work while its connection stands; if it goes on like that, the connection is given up.
-    pub(super) fn hold(&mut self, id: UpstreamId, why: HeldOff, now: Time, out: &mut ActionBuf) {
-        let Some(upstream) = self.upstreams.get(&id) else { return };
-        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return };
-        let Some(link) = self.link(group, pool).filter(|l| l.held.is_none()) else { return };
+    /// False: it was held off already.
+    pub(super) fn hold(&mut self, id: UpstreamId, why: HeldOff, now: Time, out: &mut ActionBuf) -> bool {
+        let Some(upstream) = self.upstreams.get(&id) else { return false };
+        let (pool, Some(group)) = (upstream.pool, upstream.group()) else { return false };
+        let Some(link) = self.link(group, pool).filter(|l| l.held.is_none()) else { return false };
         link.held = Some(why.clone());
         if link.up {
             link.went_out(now);
@@ -412,6 +413,7 @@ impl Engine {
             out.notice(Notice::PoolHeldOff { who: miner.who(), pool, why });
         }
         self.place_group(group, SwitchReason::Failover, now, out);
+        true
     }
 
     pub(super) fn give_up(&mut self, id: UpstreamId, now: Time, out: &mut ActionBuf) {

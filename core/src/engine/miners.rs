@@ -430,8 +430,11 @@ impl Engine {
             Some(v.returning.remove(at).1)
         });
         let cycle = returning.unwrap_or_else(|| Cycle::start(&self.plans.slow, 0, PoolId(0), now));
-        let wants = cycle.wants();
-        let pool = self.best_own(profile, wants, self.config.pool_ids()).unwrap_or(wants);
+        // Who insists on a mask has no use for the extranonce of another pool.
+        let held = self.miners.get(&id).and_then(|m| m.held_to).filter(|pool| self.config.in_use(*pool));
+        let wants = held.unwrap_or(cycle.wants());
+        let pools = self.config.pool_ids().filter(|pool| held.is_none_or(|held| held == *pool));
+        let pool = self.best_own(profile, wants, pools).unwrap_or(wants);
         let mistrusted = self.strikes(id) >= super::shares::MOST_STRIKES;
         if let Some(miner) = self.miners.get_mut(&id) {
             miner.cycle = Some(cycle);

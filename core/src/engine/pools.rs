@@ -70,7 +70,10 @@ impl Engine {
         let Some(group) = self.groups.get(&group) else { return };
         for id in group.links.iter().filter_map(|l| l.upstream()) {
             let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.phase != Phase::Connecting) else { continue };
-            if upstream.asked_mask.is_none_or(|asked| mask & !asked != 0) {
+            let asked = upstream.asked_mask.unwrap_or(0);
+            if mask & !asked != 0 {
+                // Each time for more bits: so not oftener than there are bits.
+                let mask = asked | mask;
                 upstream.asked_mask = Some(mask);
                 let request = upstream.request(Request::Configure);
                 out.send(Conn::Upstream(id), |o| encode::configure(o, request, mask));
@@ -196,7 +199,8 @@ impl Engine {
                 let asked = upstream.asked_mask.unwrap_or(0);
                 upstream.mask = mask & asked;
                 upstream.wants_bits |= upstream.mask != 0;
-                if let Some(facts) = self.facts.get_mut(pool.index()) {
+                // What was not asked for tells nothing of what would be granted.
+                if let Some(facts) = self.facts.get_mut(pool.index()).filter(|_| asked != 0) {
                     facts.learn_mask(asked, mask);
                 }
                 self.mask_changed(id, now, out);

@@ -177,8 +177,10 @@ impl Engine {
             }
             self.fail_upstream(id, CloseReason::Silent, now, out);
         } else if let Some((pool, sent)) = silent {
-            self.hold(id, HeldOff::NoAnswer, now, out);
-            self.hold_silent(pool, sent, now, out);
+            // One look at the others for each connection that is found out, not for each submit.
+            if self.hold(id, HeldOff::NoAnswer, now, out) {
+                self.hold_silent(pool, sent, now, out);
+            }
         }
     }
 

@@ -274,6 +274,11 @@ impl Engine {
             return;
         }
         self.timers.set(TimerKind::MinerKeepAlive(id), now + KEEP_ALIVE);
+        if miner.working.is_none() {
+            // A pool may be there for it that nobody has told it of.
+            self.place(id, SwitchReason::Return, now, out);
+        }
+        let Some(miner) = self.miners.get_mut(&id).filter(|m| m.last_told < now) else { return };
         if miner.working.is_some_and(|w| w.job.is_some()) {
             self.issue(id, false, JobReason::KeepAlive, now, out);
         } else if miner.queued == 0 {
