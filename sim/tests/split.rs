@@ -201,6 +201,43 @@ fn a_pinned_miner_fails_over_and_comes_back() {
     }
 }
 
+/// What part of the hash rate works for pool A, on average between two minutes.
+fn part_of_a(world: &mut World, from: u64, to: u64) -> f64 {
+    let (mut a, mut all) = (0.0, 0.0);
+    for at in (from * 60..to * 60).step_by(7) {
+        world.run_until(at * 1_000_000);
+        let rates = world.rates();
+        (a, all) = (a + rates[0], all + rates.iter().sum::<f64>());
+    }
+    a / all
+}
+
+#[test]
+fn what_an_outage_took_from_a_pin_is_repaid_once() {
+    for (miners, outages) in [(2, vec![(60, 61)]), (4, vec![(60, 70)]), (4, vec![(30, 32), (60, 62)])] {
+        let pins = vec![("w0".to_owned(), 1)];
+        let mut case = Case { pins, ..Case::new(&[50, 50], miners, 240) };
+        for (from, to) in outages {
+            case = case.with(Happens::Outage(1, from, to));
+        }
+        let part = part_of_a(&mut case.world(), 180, 240);
+        assert!((0.49..=0.51).contains(&part), "{miners} miners: {part}");
+    }
+}
+
+#[test]
+fn one_that_divides_its_work_beside_a_pin_in_fleet_mode_meets_the_weights() {
+    let pins = vec![("w0".to_owned(), 0)];
+    let case = Case { mode: Mode::Fleet, pins, ..Case::new(&[60, 40], 2, 180) };
+    let part = part_of_a(&mut case.world(), 60, 180);
+    assert!((0.59..=0.61).contains(&part), "{part}");
+    // The fleet shrinks to one, after an outage.
+    let case = Case { mode: Mode::Fleet, ..Case::new(&[50, 50], 2, 240) };
+    let case = case.with(Happens::Outage(1, 60, 70)).with(Happens::Away(1, 72, 400));
+    let part = part_of_a(&mut case.world(), 180, 240);
+    assert!((0.48..=0.52).contains(&part), "{part}");
+}
+
 #[test]
 fn pins_that_cannot_be_obeyed_are_said() {
     let notices = |weights: &[u32], then: &[u32], miners, pins: &[(&str, usize)]| {

@@ -221,6 +221,7 @@ impl Engine {
         self.fleet.room = alloc::vec![0; pools];
         // One alone divides its own work: nobody else makes up for what it owes.
         let fleet = self.divides_by_miner() && seen.iter().filter(|s| s.held.is_none()).count() != 1;
+        self.repay(fleet, now);
         let any_held = seen.iter().any(|s| s.held.is_some());
         let weights = self.config.scheduler.weights.clone();
         let (parts, owed) = self.measure(&seen);
@@ -254,6 +255,19 @@ impl Engine {
             self.timers.cancel(TimerKind::Balance);
         }
         moved
+    }
+
+    /// What is owed is less by what those who divide their own work have repaid since the last time: their weights were
+    /// shifted by it, and nobody counts what they do. Where whole miners are placed, each is counted.
+    fn repay(&mut self, fleet: bool, now: Time) {
+        let passed_ms = ((now.since(self.fleet.divided).0 / 1_000) as i128).min(REPAY_OVER_MS);
+        match (self.fleet.whole, fleet) {
+            (true, true) => {}
+            // The last one that is not held goes on by what it knows of itself.
+            (true, false) => self.fleet.owed.fill(0),
+            (false, _) => self.fleet.owed.iter_mut().for_each(|owed| *owed -= *owed / REPAY_OVER_MS * passed_ms),
+        }
+        (self.fleet.whole, self.fleet.divided) = (fleet, now);
     }
 
     /// All miners as parts of the whole, and what each pool is owed; remembers what is aimed at.
@@ -428,7 +442,7 @@ impl Engine {
         let passed_ms = (now.since(cycle.since()).0 / 1_000) as i128;
         let accepted = acceptance.get(on.index()).copied().unwrap_or(WEIGHT_SUM);
         let done = (rate.0 as i128).saturating_mul(passed_ms) / i128::from(WEIGHT_SUM) * i128::from(accepted);
-        let aims = if self.config.scheduler.mode == Mode::Fleet { None } else { plan.single() };
+        let aims = if self.fleet.whole { None } else { plan.single() };
         for (p, owed) in self.fleet.owed.iter_mut().enumerate() {
             let due = match aims {
                 Some(pool) => i128::from(pool.index() == p) * i128::from(WEIGHT_SUM),

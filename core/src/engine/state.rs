@@ -75,6 +75,9 @@ pub(super) struct Fleet {
     pub(super) seats: u64,
     /// What each pool is owed by miners that do not divide their own work, in units of work a second times milliseconds.
     pub(super) owed: Vec<i128>,
+    /// When the fleet was divided last, and whether whole miners were placed.
+    pub(super) divided: Time,
+    pub(super) whole: bool,
     /// The split that is aimed at, parts per million.
     pub(super) aim: Vec<u32>,
     /// What each pool lacks since the fleet was last divided, and the hash rate of a miner of which nothing is known yet.
