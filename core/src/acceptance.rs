@@ -64,12 +64,11 @@ impl Acceptance {
         }
         self.seen += work;
         let news = part(work, self.seen);
-        let share = (self.share * (u128::from(ONE) - news) + work * news) >> 32;
-        let (before, share) = (self.share, share.max(1));
+        let share = ((self.share * (u128::from(ONE) - news) + work * news) >> 32).max(1);
+        // Larger shares make it a smaller part; smaller ones do not make it more.
+        let stays = part(self.share.min(share), share);
+        self.refused = ((u128::from(self.refused) * stays) >> 32) as u64;
         self.share = share;
-        let refused = (u128::from(self.refused) * part(before.min(share), share)) >> 32;
-        // Smaller shares do not make more of it.
-        self.refused = refused as u64;
     }
 
     /// The part accepted, parts per million, never below half.

@@ -278,6 +278,7 @@ impl Engine {
             // A pool may be there for it that nobody has told it of.
             self.place(id, SwitchReason::Return, now, out);
         }
+        // If there was one, it was told a job just now.
         let Some(miner) = self.miners.get_mut(&id).filter(|m| m.last_told < now) else { return };
         if miner.working.is_some_and(|w| w.job.is_some()) {
             self.issue(id, false, JobReason::KeepAlive, now, out);
